@@ -30,7 +30,7 @@ WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla 
 CFLAGS_ALL = -std=gnu11 $(OPT) $(DEBUG) -ffp-contract=off -fno-math-errno -fPIC -fvisibility=hidden $(WARN) \
              -Isrc -I. -Iinclude -D_FILE_OFFSET_BITS=64 -D_GNU_SOURCE $(PKG_CFLAGS) \
              $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined) $(CFLAGS)
-LDLIBS_ALL = $(PKG_LIBS) -lm -lpthread $(LDLIBS)
+LDLIBS_ALL = $(PKG_LIBS) $(if $(MPI),$(MPI_LIBS)) -lm -lpthread $(LDLIBS)
 LDFLAGS_ALL = -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
 ISA_generic :=
@@ -42,7 +42,11 @@ ISA_amx := $(ISA_avx512bf16) -mamx-tile -mamx-bf16 -mamx-int8
 ISA_neon :=
 X86_SRC := $(wildcard src/cpu/*_avx2.c src/cpu/*_avx512.c src/cpu/*_avx512bf16.c src/cpu/*_amx.c src/cpu/*_fma.c)
 ARM_SRC := $(wildcard src/cpu/*_neon.c src/cpu/*_arm.c)
-SKIP_SRC := $(if $(filter x86_64,$(ARCH)),$(ARM_SRC),$(X86_SRC)) $(if $(CURL),src/io/endpoint_none.c src/io/fetch_none.c,src/io/endpoint_curl.c src/io/fetch_curl.c) \
+# Processes that share a command: one, or MPI's (make MPI=1, or MPI=ompi-c or mpich by the name of its pkg-config file).
+MPI    ?=
+MPI_PKG := $(if $(filter-out 1,$(MPI)),$(MPI),mpi-c)
+MPI_LIBS = $(shell pkg-config --libs $(MPI_PKG))
+SKIP_SRC := src/dist/dist_$(if $(MPI),none,mpi).c $(if $(filter x86_64,$(ARCH)),$(ARM_SRC),$(X86_SRC)) $(if $(CURL),src/io/endpoint_none.c src/io/fetch_none.c,src/io/endpoint_curl.c src/io/fetch_curl.c) \
             $(if $(MHD),src/serve/http_none.c,$(wildcard src/serve/*_mhd.c))
 
 LIB_SRC := $(filter-out src/cli/main.c $(SKIP_SRC),$(wildcard src/*/*.c))
@@ -70,7 +74,9 @@ PRELOAD := $(if $(SAN),,$(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/preload/*.
 $(BUILD)/tests/preload/%.so: tests/preload/%.c
 	@mkdir -p $(@D)
 	@$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -fPIC $(WARN) -shared -o $@ $<
-tests: $(TEST_BIN) $(FUZZ_BIN) $(PRELOAD)
+# Where MPI is installed, its program is tested too.
+MPI_BIN := $(if $(SAN),,$(shell pkg-config --exists $(MPI_PKG) 2>/dev/null && echo $(BUILD)/isara-mpi))
+tests: $(TEST_BIN) $(FUZZ_BIN) $(PRELOAD) $(MPI_BIN)
 bench-bins: $(BENCH_BIN)
 tool-bins: $(TOOL_BIN)
 
@@ -96,11 +102,16 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC $<"
 	@$(CC) $(CFLAGS_ALL) $(call isa_of,$<) -MMD -MP -c -o $@ $<
+$(BUILD)/src/dist/dist_mpi.o: PKG_CFLAGS += $(shell pkg-config --cflags $(MPI_PKG) 2>/dev/null)
 $(LIB): $(LIB_OBJ)
 	@rm -f $@; ar rcs $@ $^
 $(BUILD)/isara: $(BUILD)/src/cli/main.o $(LIB)
 	@echo "  LD $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(MHD_LIBS) $(LDLIBS_ALL)
+# The same program over MPI, of the same objects, for its tests.
+$(BUILD)/isara-mpi: $(BUILD)/src/cli/main.o $(BUILD)/src/dist/dist_mpi.o $(LIB_OBJ)
+	@echo "  LD $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $(filter-out %/dist_none.o,$^) $(MHD_LIBS) $(LDLIBS_ALL) $(MPI_LIBS)
 $(WORLD_LIB): $(WORLD_SRC:%.c=$(BUILD)/%.o)
 	@rm -f $@; ar rcs $@ $^
 $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_serve_*.c)): $(BUILD)/tests/served.o

@@ -54,11 +54,10 @@ static void every_row_is_in_one_leaf(void **state)
     (void)state;
     for (int n_leaf = 1; n_leaf <= 8; n_leaf *= 2)
         for (int n_row = 1; n_row < 20; n_row++) {
-            struct leaves l = {.n_leaf = n_leaf};
-            assert_int_equal(leaves_first(&l, 0, n_row), 0);
-            assert_int_equal(leaves_first(&l, n_leaf, n_row), n_row);
+            assert_int_equal(leaf_first(0, n_leaf, n_row), 0);
+            assert_int_equal(leaf_first(n_leaf, n_leaf, n_row), n_row);
             for (int i = 0; i < n_leaf; i++) {
-                int n = leaves_first(&l, i + 1, n_row) - leaves_first(&l, i, n_row);
+                int n = leaf_first(i + 1, n_leaf, n_row) - leaf_first(i, n_leaf, n_row);
                 assert_true(n == n_row / n_leaf || n == (n_row + n_leaf - 1) / n_leaf);
             }
         }

@@ -7,19 +7,34 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/printable.h"
+#include "dist/dist.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+/* What all ranks know is told once. */
 static int fail(const struct verb *verb, const struct error *err, int rc)
 {
     terminal_end();
-    char text[sizeof err->message + 1];
+    char text[sizeof err->message + 1], who[32] = "";
     snprintf(text, sizeof text, "%s", err->message[0] ? err->message : error_name(rc));
     printable(text);
-    fprintf(stderr, "isara%s%s: %s\n", verb ? " " : "", verb ? verb->name : "", text);
+    if (dist_rank() > 0)
+        snprintf(who, sizeof who, "rank %d: ", dist_rank());
+    if (dist_rank() == 0 || !dist_agreed())
+        fprintf(stderr, "isara%s%s: %s%s\n", verb ? " " : "", verb ? verb->name : "", who, text);
     return error_exit_code(rc);
+}
+
+static int check_ranks(const struct verb *verb, struct error *err)
+{
+    if (dist_size() == 1 || verb->run == verb_train)
+        return 0;
+    return error_set(err, ERROR_USAGE,
+                     "%d processes were started and only isara train shares its work among them; "
+                     "start one, without mpirun or srun",
+                     dist_size());
 }
 
 static int run_verb(const struct verb *verb, int argc, char **argv)
@@ -43,8 +58,10 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
         return 0;
     }
     interrupt_install();
-    terminal_start(&values);
-    rc = cli_check_output(&options, &values, &err);
+    if (dist_rank() == 0)
+        terminal_start(&values);
+    rc = check_ranks(verb, &err);
+    rc = rc ? rc : cli_check_output(&options, &values, &err);
     log_line(LOG_DEBUG, "isara %s, %s", build_name, verb->name);
     rc = rc ? rc : verb->run(verb, &options, &values, &err);
     terminal_end();
@@ -126,5 +143,9 @@ static int start(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    return finish(start(argc, argv));
+    struct error err = {0};
+    int rc = dist_start(&argc, &argv, &err);
+    int code = finish(rc ? fail(NULL, &err, rc) : start(argc, argv));
+    dist_end(code);
+    return code;
 }

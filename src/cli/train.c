@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/energy.h"
 #include "base/log.h"
+#include "dist/dist.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,7 +91,7 @@ int verb_train(const struct verb *verb, struct options *options, const struct cl
     const struct isara_training job = {v->data, v->output, given, on_step, &progress};
     if (!rc && isara_train(m, &job, &result, &problem))
         rc = cli_error(&problem, err);
-    if (!rc && !v->dry_run)
+    if (!rc && !v->dry_run && dist_rank() == 0)
         report(&result, v, &progress, energy);
     energy_close(energy);
     isara_free(result.profile);

@@ -50,7 +50,7 @@ void leaves_add(struct leaves *l, struct queue *q, int leaf)
     l->now = free;
 }
 
-int leaves_first(const struct leaves *l, int leaf, int n_row)
+int leaf_first(int leaf, int n_leaf, int n_row)
 {
-    return (int)((int64_t)leaf * n_row / l->n_leaf);
+    return (int)((int64_t)leaf * n_row / n_leaf);
 }

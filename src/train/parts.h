@@ -133,8 +133,38 @@ struct leaves {
 int leaves_levels(int n_leaf); /* buffers beside the one of gradients */
 int leaves_init(struct leaves *l, struct device *d, int n_leaf, int64_t n_element, struct error *err);
 void leaves_deinit(struct leaves *l);
-void leaves_add(struct leaves *l, struct queue *q, int leaf);  /* `now` holds this leaf; leaves come in order */
-int leaves_first(const struct leaves *l, int leaf, int n_row); /* the leaf's first row of n_row */
+void leaves_add(struct leaves *l, struct queue *q, int leaf); /* `now` holds this leaf; leaves come in order */
+int leaf_first(int leaf, int n_leaf, int n_row);              /* the leaf's first row of n_row */
+
+/* --- share.c: a rank's part of the flat order: elements [first, first + n), whole blocks of sum_squares. With one rank
+ * it is everything, and the functions that exchange are not called. */
+enum { SHARE_BLOCK = 4096 };
+struct share {
+    int n_leaf;
+    int64_t n_element, first, n;
+    struct buffer *sum, *arriving;           /* f32 [n]: the step's gradient; [a piece] */
+    struct buffer *waiting[MAX_LEAF_LEVELS]; /* f32 [n], as leaves.c has them */
+    char *out, *in;                          /* staging: a piece for each rank */
+    struct dist_piece *pieces;               /* [2 ranks] */
+    double *losses;                          /* [ranks] */
+};
+struct share_part { /* a rank's part of something in the flat order */
+    struct buffer *buffer;
+    size_t size; /* bytes of an element */
+};
+int share_init(struct share *s, struct device *d, int64_t n_element, int n_leaf, struct error *err);
+void share_deinit(struct share *s);
+/* `gradients`: the whole of leaf first_leaf + rank, if there is such a one; with the last leaves `sum` is set. All
+ * ranks call it, as they do the others. */
+int share_add(struct share *s, struct queue *q, struct span gradients, int first_leaf, struct error *err);
+/* *sum += the losses of the leaves from first_leaf on, one of each rank, in their order. */
+int share_losses(struct share *s, int first_leaf, double mine, double *sum, struct error *err);
+/* Of the whole step's gradient, the same bits on every rank; out: f64 [1], scratch. */
+int share_squares(struct share *s, struct queue *q, struct span out, double *squares, struct error *err);
+/* all [n_element] := every rank's part. */
+int share_gather(struct share *s, struct queue *q, const struct share_part *mine, struct span all, struct error *err);
+/* ERROR_CONFIG on every rank when a rank's digest is not rank 0's. */
+int share_check_settings(const char *digest, struct error *err);
 
 /* --- trainer.c: the state between steps. */
 struct trainer {
@@ -145,13 +175,18 @@ struct trainer {
     struct pass pass;
     struct trained trained;
     struct leaves leaves;
-    struct buffer *masters, *moment1, *moment2, *norm; /* flat f32 (moments perhaps bf16); norm: f64 [1] */
-    long step;                                         /* steps done */
+    struct share share;
+    struct buffer *masters, *moment1, *moment2; /* flat f32 (moments perhaps bf16): this rank's part */
+    /* f64 [1]; f32, all masters where somebody needs them: masters themselves, or with several ranks the memory of
+     * leaves.now, into which they are gathered */
+    struct buffer *norm, *whole;
+    long step;        /* steps done */
     json_t *settings; /* name -> text of everything that a resume must find unchanged */
 };
 
 /* --- state.c: checkpoint.safetensors in the job's directory. */
 int state_settings(struct trainer *t, struct error *err);
+int state_compare_ranks(const struct trainer *t, struct error *err); /* the same settings on all */
 int state_save(struct trainer *t, struct error *err);
 /* 1: resumed (masters, moments and step are set); 0: there is nothing to resume from; or an error. */
 int state_begin(struct trainer *t,

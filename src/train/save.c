@@ -5,6 +5,7 @@
 #include "train/parts.h"
 
 #include "base/mem.h"
+#include "dist/dist.h"
 #include "io/file.h"
 #include "io/hf_dir.h"
 #include "io/jsontext.h"
@@ -23,13 +24,27 @@ static enum dtype saved_dtype(const struct trainer *t)
     return text && !strcmp(text, "float16") ? DTYPE_F16 : DTYPE_F32;
 }
 
-/* Rounds the masters in place, with the gradients' memory as the way station. */
-static void round_masters(struct trainer *t, enum dtype dtype)
+/* A way station for one parameter at a time: the gradients' memory, or where all masters lie in that, one of its own.
+ */
+static int way_new(struct buffer **own, const struct trainer *t, struct error *err)
 {
-    for (int i = 0; i < t->m->n_param; i++) {
+    int64_t most = 0;
+    *own = NULL;
+    for (int i = 0; i < t->m->n_param; i++)
+        most = t->m->params[i].count > most ? t->m->params[i].count : most;
+    return t->whole == t->masters ? 0 : buffer_new(own, t->m->device, (size_t)most * 4, "rounded weights", err);
+}
+
+/* Rounds all masters in place. */
+static int round_masters(struct trainer *t, enum dtype dtype, struct error *err)
+{
+    struct buffer *own;
+    int rc = way_new(&own, t, err);
+    for (int i = 0; !rc && i < t->m->n_param; i++) {
         const struct model_param *p = &t->m->params[i];
         enum storage to = saved_storage(t, p, dtype);
-        struct span masters = {t->masters, (size_t)p->offset * 4}, way = {t->leaves.now, (size_t)p->offset * 4};
+        struct span masters = {t->whole, (size_t)p->offset * 4},
+                    way = own ? (struct span){own, 0} : (struct span){t->leaves.now, (size_t)p->offset * 4};
         enum dtype rounded = to == STORAGE_F16 ? DTYPE_F16 : DTYPE_F32;
         if (to == STORAGE_BF16)
             rounded = DTYPE_BF16;
@@ -38,6 +53,9 @@ static void round_masters(struct trainer *t, enum dtype dtype)
         tensor_cast(t->q, &(struct cast_args){(size_t)p->count, masters, DTYPE_F32, way, rounded});
         tensor_cast(t->q, &(struct cast_args){(size_t)p->count, way, rounded, masters, DTYPE_F32});
     }
+    rc = own ? queue_finish(t->q, rc, err) : rc;
+    buffer_free(own);
+    return rc;
 }
 
 static int write_into(const char *directory, const char *name, const void *bytes, size_t n, struct error *err)
@@ -149,12 +167,13 @@ static int write_surroundings(const struct trainer *t, const char *directory, en
 static int save_full(struct trainer *t, enum dtype dtype, struct error *err)
 {
     const char *directory = t->job->directory;
-    round_masters(t, dtype);
-    model_pack(t->m, t->q, (struct span){t->masters, 0}, 0);
-    if (!directory)
-        return 0;
+    int rc = round_masters(t, dtype, err);
+    if (!rc)
+        model_pack(t->m, t->q, (struct span){t->whole, 0}, 0);
+    if (rc || !directory || dist_rank() > 0)
+        return rc;
     char *weights = path_join(directory, "model.safetensors");
-    int rc = weights ? write_surroundings(t, directory, dtype, err) : error_set_nomem(err, 256, "a path");
+    rc = weights ? write_surroundings(t, directory, dtype, err) : error_set_nomem(err, 256, "a path");
     if (!rc)
         rc = write_tensors(t, weights, dtype, err);
     mem_free(weights);
@@ -166,7 +185,7 @@ static int save_adapter(struct trainer *t, enum dtype dtype, struct error *err)
 {
     const char *directory = t->job->directory;
     struct checkpoint *merged = NULL;
-    if (!directory)
+    if (!directory || dist_rank() > 0)
         return 0;
     char *inner = path_join(directory, "adapter");
     const char *place = t->job->merge ? inner : directory;
@@ -188,5 +207,9 @@ static int save_adapter(struct trainer *t, enum dtype dtype, struct error *err)
 int save_model(struct trainer *t, struct error *err)
 {
     enum dtype dtype = saved_dtype(t);
+    int rc =
+        share_gather(&t->share, t->q, &(struct share_part){t->masters, sizeof(float)}, (struct span){t->whole, 0}, err);
+    if (rc)
+        return rc;
     return t->m->lora ? save_adapter(t, dtype, err) : save_full(t, dtype, err);
 }

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "dist/dist.h"
 #include "io/file.h"
 #include "io/jsontext.h"
 #include "io/safetensors.h"
@@ -112,6 +113,21 @@ static enum dtype tensor_dtype(const struct trainer *t, size_t i)
     return i < 2 ? moment_dtype(t->job->options) : DTYPE_F32;
 }
 
+int state_compare_ranks(const struct trainer *t, struct error *err)
+{
+    char hex[65] = "";
+    struct sha256 *h = sha256_new();
+    char *text = json_dumps(t->settings, JSON_SORT_KEYS | JSON_COMPACT);
+    if (h && text)
+        sha256_add(h, text, strlen(text));
+    if (h)
+        sha256_finish(h, hex);
+    int rc = h && text ? 0 : error_set_nomem(err, 64, "a checkpoint's settings");
+    free(text);
+    rc = dist_agree(rc, err);
+    return rc ? rc : share_check_settings(hex, err);
+}
+
 /* NULL: out of memory. */
 static struct sha256 *begin_digest(const struct trainer *t, long step)
 {
@@ -131,6 +147,18 @@ static struct sha256 *begin_digest(const struct trainer *t, long step)
     return h;
 }
 
+/* Where the whole of a tensor lies: with several ranks, behind gathering it. */
+static struct span whole_tensor(const struct trainer *t, size_t i)
+{
+    return (struct span){dist_size() > 1 ? t->whole : tensor_buffer(t, i), 0};
+}
+
+static int gather_tensor(struct trainer *t, size_t i, struct error *err)
+{
+    return share_gather(&t->share, t->q, &(struct share_part){tensor_buffer(t, i), dtype_size(tensor_dtype(t, i))},
+                        whole_tensor(t, i), err);
+}
+
 static int save_tensor(struct trainer *t, struct safetensors_writer *w, size_t i, struct sha256 *h, float *piece,
                        struct error *err)
 {
@@ -139,7 +167,7 @@ static int save_tensor(struct trainer *t, struct safetensors_writer *w, size_t i
     int rc = 0;
     for (int64_t first = 0; !rc && first < n; first += PIECE) {
         size_t bytes = (size_t)(n - first < PIECE ? n - first : PIECE) * size;
-        queue_download(t->q, piece, (struct span){tensor_buffer(t, i), (size_t)first * size}, bytes);
+        queue_download(t->q, piece, span_at(whole_tensor(t, i), (size_t)first * size), bytes);
         rc = queue_wait(t->q, err);
         sha256_add(h, piece, bytes);
         if (!rc)
@@ -148,17 +176,23 @@ static int save_tensor(struct trainer *t, struct safetensors_writer *w, size_t i
     return rc;
 }
 
-int state_save(struct trainer *t, struct error *err)
+struct saving {
+    struct safetensors_writer *w;
+    struct sha256 *h;
+    char *path;
+    float *piece;
+};
+
+static int saving_begin(struct saving *s, struct trainer *t, struct error *err)
 {
     struct tensor_info info[4];
-    struct safetensors_writer *w = NULL;
-    struct sha256 *h = begin_digest(t, t->step);
-    char step[32], digest[DIGEST + 1];
-    char *path = path_join(t->job->directory, file_name);
-    float *piece = mem_alloc(PIECE * sizeof *piece);
+    char step[32];
+    s->h = begin_digest(t, t->step);
+    s->path = path_join(t->job->directory, file_name);
+    s->piece = mem_alloc(PIECE * sizeof *s->piece);
     json_t *metadata = json_object(); /* json_copy drops a member when memory is short and says nothing */
     snprintf(step, sizeof step, "%ld", t->step);
-    int ready = path && piece && h && !json_object_update(metadata, t->settings) &&
+    int ready = s->path && s->piece && s->h && !json_object_update(metadata, t->settings) &&
                 !json_object_set_new(metadata, "step", json_string(step));
     int rc = ready ? 0 : error_set_nomem(err, PIECE * 4, "a checkpoint");
     for (size_t i = 0; i < 3; i++)
@@ -168,18 +202,39 @@ int state_save(struct trainer *t, struct error *err)
                                        .shape = {t->trained.n_element}};
     info[3] = (struct tensor_info){.name = tensor_names[3], .storage = STORAGE_U8, .n_dim = 1, .shape = {DIGEST}};
     if (!rc)
-        rc = safetensors_create(&w, path, info, 4, metadata, err);
-    for (size_t i = 0; !rc && i < 3; i++)
-        rc = save_tensor(t, w, i, h, piece, err);
-    if (h)
-        sha256_finish(h, digest);
-    if (!rc)
-        rc = safetensors_write_bytes(w, 3, 0, digest, DIGEST, err);
-    rc = safetensors_end(w, rc, err);
+        rc = safetensors_create(&s->w, s->path, info, 4, metadata, err);
     json_decref(metadata);
-    mem_free(piece);
-    mem_free(path);
     return rc;
+}
+
+static int saving_end(struct saving *s, int rc, struct error *err)
+{
+    char digest[DIGEST + 1];
+    if (s->h)
+        sha256_finish(s->h, digest);
+    if (!rc)
+        rc = safetensors_write_bytes(s->w, 3, 0, digest, DIGEST, err);
+    rc = safetensors_end(s->w, rc, err);
+    mem_free(s->piece);
+    mem_free(s->path);
+    return rc;
+}
+
+/* Every rank gives its parts, rank 0 writes. The file knows nothing of ranks. */
+int state_save(struct trainer *t, struct error *err)
+{
+    struct saving s = {0};
+    int writes = dist_rank() == 0, rc = writes ? saving_begin(&s, t, err) : 0;
+    rc = dist_agree(rc, err);
+    for (size_t i = 0; !rc && i < 3; i++) {
+        rc = gather_tensor(t, i, err);
+        if (!rc && writes)
+            rc = save_tensor(t, s.w, i, s.h, s.piece, err);
+        rc = dist_agree(rc, err);
+    }
+    if (writes)
+        rc = saving_end(&s, rc, err);
+    return dist_agree(rc, err);
 }
 
 static int error_differs(const char *path, const char *name, const char *then, const char *now, struct error *err)
@@ -270,6 +325,17 @@ static int check_digest(const struct trainer *t, const struct safetensors *s, lo
                : 0;
 }
 
+/* Masters go where all ranks want the whole of them first, moments to their owner. */
+static void upload_tensor(struct trainer *t, size_t i, const void *data)
+{
+    size_t size = dtype_size(tensor_dtype(t, i)), first = (size_t)t->share.first * size;
+    if (i == 2)
+        queue_upload(t->q, (struct span){t->whole, 0}, data, (size_t)t->trained.n_element * size);
+    else
+        queue_upload(t->q, (struct span){tensor_buffer(t, i), 0}, (const char *)data + first,
+                     (size_t)t->share.n * size);
+}
+
 static int load_tensors(struct trainer *t, const struct safetensors *s, const char *path, struct error *err)
 {
     const char *text = safetensors_metadata(s, "step");
@@ -286,8 +352,7 @@ static int load_tensors(struct trainer *t, const struct safetensors *s, const ch
         if (!info || info->storage != storage_of_dtype(wanted) || info->n_element != (uint64_t)t->trained.n_element)
             return error_set(err, ERROR_DATA, "%s: %s is missing or not %lld values in %s", path, tensor_names[i],
                              (long long)t->trained.n_element, dtype_name(wanted));
-        queue_upload(t->q, (struct span){tensor_buffer(t, i), 0}, safetensors_data(s, (size_t)at),
-                     (size_t)info->n_byte);
+        upload_tensor(t, i, safetensors_data(s, (size_t)at));
     }
     if (!rc)
         t->step = step;

@@ -31,7 +31,7 @@ static int write_reordered(struct trainer *t, struct safetensors_writer *w, int 
     float *whole = mem_alloc((size_t)p->count * sizeof *whole);
     if (!whole)
         return error_set_nomem(err, (size_t)p->count * sizeof *whole, "a reordered matrix");
-    queue_download(t->q, whole, (struct span){t->masters, (size_t)p->offset * 4}, (size_t)p->count * 4);
+    queue_download(t->q, whole, (struct span){t->whole, (size_t)p->offset * 4}, (size_t)p->count * 4);
     int rc = queue_wait(t->q, err);
     for (int64_t first = 0; !rc && first < p->count; first += PIECE) {
         int64_t some = p->count - first < PIECE ? p->count - first : PIECE;
@@ -51,7 +51,7 @@ static int write_param(struct trainer *t, struct safetensors_writer *w, int i, f
         return write_reordered(t, w, i, piece, err);
     for (int64_t first = 0; !rc && first < p->count; first += PIECE) {
         int64_t n = p->count - first < PIECE ? p->count - first : PIECE;
-        queue_download(t->q, piece, (struct span){t->masters, (size_t)(p->offset + first) * 4}, (size_t)n * 4);
+        queue_download(t->q, piece, (struct span){t->whole, (size_t)(p->offset + first) * 4}, (size_t)n * 4);
         rc = queue_wait(t->q, err);
         if (!rc)
             rc = safetensors_write_f32(w, (size_t)i, (uint64_t)first, piece, (uint64_t)n, err);

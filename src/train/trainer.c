@@ -8,6 +8,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "dist/dist.h"
 #include "io/file.h"
 
 #include <math.h>
@@ -57,18 +58,19 @@ struct flat_range { /* of the flat order; what is a weight's is packed at once *
     double decay;
 };
 
-/* grad_scale: what gradients are multiplied by. */
+/* grad_scale: what gradients are multiplied by. The range is of this rank's part. */
 static void adamw(struct trainer *t, const struct flat_range *r, double lr, double grad_scale)
 {
     const struct train_options *o = t->job->options;
     enum dtype moments = moment_dtype(o);
+    int64_t at = r->offset - t->share.first;
     tensor_adamw(t->q, &(struct adamw_args){
                            .n = (size_t)r->n,
-                           .param = element_at(t->masters, r->offset),
-                           .grad = element_at(t->leaves.now, r->offset),
+                           .param = element_at(t->masters, at),
+                           .grad = element_at(dist_size() > 1 ? t->share.sum : t->leaves.now, at),
                            .moments = moments,
-                           .m = {t->moment1, (size_t)r->offset * dtype_size(moments)},
-                           .v = {t->moment2, (size_t)r->offset * dtype_size(moments)},
+                           .m = {t->moment1, (size_t)at * dtype_size(moments)},
+                           .v = {t->moment2, (size_t)at * dtype_size(moments)},
                            .lr = (float)lr,
                            .beta1 = (float)o->adam_beta1,
                            .beta2 = (float)o->adam_beta2,
@@ -84,22 +86,52 @@ static void adamw(struct trainer *t, const struct flat_range *r, double lr, doub
                        });
 }
 
-static void update_weights(struct trainer *t, double lr, double grad_norm)
+/* What of a range is this rank's. */
+static struct flat_range own_part(const struct trainer *t, const struct flat_range *r)
+{
+    struct flat_range own = *r;
+    int64_t end = r->offset + r->n, last = t->share.first + t->share.n;
+    own.offset = r->offset > t->share.first ? r->offset : t->share.first;
+    own.n = (end < last ? end : last) - own.offset;
+    own.weight = dist_size() > 1 ? NULL : r->weight; /* it is packed from the parts of all */
+    return own;
+}
+
+static void update_range(struct trainer *t, const struct flat_range *r, double lr, double grad_scale)
+{
+    struct flat_range own = own_part(t, r);
+    if (own.n > 0)
+        adamw(t, &own, lr, grad_scale);
+}
+
+/* All masters into t->whole. */
+static int gather_masters(struct trainer *t, struct error *err)
+{
+    return share_gather(&t->share, t->q, &(struct share_part){t->masters, sizeof(float)}, element_at(t->whole, 0), err);
+}
+
+static int update_weights(struct trainer *t, double lr, double grad_norm, struct error *err)
 {
     const struct train_options *o = t->job->options;
     double scale = train_clip(o->max_grad_norm, grad_norm);
     if (t->m->lora) {
-        adamw(t, &(struct flat_range){0, t->trained.n_element, NULL, o->weight_decay}, lr, scale);
-        lora_pack(t->m, t->q, element_at(t->masters, 0));
-        return;
+        update_range(t, &(struct flat_range){0, t->trained.n_element, NULL, o->weight_decay}, lr, scale);
+        int rc = gather_masters(t, err);
+        if (!rc)
+            lora_pack(t->m, t->q, element_at(t->whole, 0));
+        return rc;
     }
     for (int i = 0; i < t->m->n_group; i++) {
         const struct model_group *g = &t->m->groups[i];
         double decay = g->is_vector ? 0 : o->weight_decay; /* vectors are norms and biases */
-        adamw(t, &(struct flat_range){g->offset, g->n * g->k, g->weight, decay}, lr, scale);
-        if (g->is_vector)
+        update_range(t, &(struct flat_range){g->offset, g->n * g->k, g->weight, decay}, lr, scale);
+        if (g->is_vector && dist_size() == 1)
             tensor_copy(t->q, &(struct copy_args){(size_t)g->n * 4, element_at(t->masters, g->offset), g->vector});
     }
+    int rc = gather_masters(t, err);
+    if (!rc && dist_size() > 1)
+        model_pack(t->m, t->q, element_at(t->whole, 0), pack_noise(t, t->step + 1));
+    return rc;
 }
 
 /* Names the first rows of the step, and how many there are. */
@@ -127,21 +159,28 @@ static void run_rows(struct trainer *t, int from, int end, float scale, struct s
     }
 }
 
+/* A leaf's gradient in leaves.now. */
+static void run_leaf(struct trainer *t, int leaf, int n_leaf, float scale)
+{
+    struct span gradients = element_at(t->leaves.now, 0);
+    int n_row = t->order.ends[t->order.n_micro - 1], first = leaf_first(leaf, n_leaf, n_row),
+        end = leaf_first(leaf + 1, n_leaf, n_row);
+    pass_begin(&t->pass, gradients);
+    if (first == end) /* no micro-batch will write it */
+        tensor_fill(t->q, &(struct fill_args){(size_t)t->trained.n_element * 4, gradients});
+    run_rows(t, first, end, scale, gradients);
+    pass_end(&t->pass, gradients);
+}
+
 /* The step's gradient in leaves.now, the sum of its squares, and the sum of the step's losses. A leaf's losses are
  * waited for before the next one's take their place; with one leaf that is the step's only wait before its update. */
 static int run_leaves(struct trainer *t, float scale, double *loss, double *squares, struct error *err)
 {
-    int n_row = t->order.ends[t->order.n_micro - 1], n_leaf = t->leaves.n_leaf, rc = 0;
+    int n_leaf = t->leaves.n_leaf, rc = 0;
     *loss = 0;
     for (int leaf = 0; !rc && leaf < n_leaf; leaf++) {
-        struct span gradients = element_at(t->leaves.now, 0);
-        int first = leaves_first(&t->leaves, leaf, n_row), end = leaves_first(&t->leaves, leaf + 1, n_row);
         double some;
-        pass_begin(&t->pass, gradients);
-        if (first == end) /* no micro-batch will write it */
-            tensor_fill(t->q, &(struct fill_args){(size_t)t->trained.n_element * 4, gradients});
-        run_rows(t, first, end, scale, gradients);
-        pass_end(&t->pass, gradients);
+        run_leaf(t, leaf, n_leaf, scale);
         leaves_add(&t->leaves, t->q, leaf);
         if (leaf + 1 == n_leaf) {
             tensor_sum_squares(t->q,
@@ -155,6 +194,25 @@ static int run_leaves(struct trainer *t, float scale, double *loss, double *squa
     return rc;
 }
 
+/* The same by several ranks, each with its part of the gradient in share.sum. */
+static int run_shared(struct trainer *t, float scale, double *loss, double *squares, struct error *err)
+{
+    int n_leaf = t->share.n_leaf, rc = 0;
+    *loss = 0;
+    for (int first = 0; !rc && first < n_leaf; first += dist_size()) {
+        int leaf = first + dist_rank();
+        double some = 0;
+        if (leaf < n_leaf)
+            run_leaf(t, leaf, n_leaf, scale);
+        rc = share_add(&t->share, t->q, element_at(t->leaves.now, 0), first, err);
+        if (!rc && leaf < n_leaf)
+            rc = pass_loss(&t->pass, &some, err);
+        rc = dist_agree(rc, err);
+        rc = rc ? rc : share_losses(&t->share, first, some, loss, err);
+    }
+    return rc ? rc : share_squares(&t->share, t->q, element_at(t->norm, 0), squares, err);
+}
+
 static int run_step(struct trainer *t, struct train_step *s, struct error *err)
 {
     double weight, squares = 0;
@@ -164,16 +222,17 @@ static int run_step(struct trainer *t, struct train_step *s, struct error *err)
     s->total = t->order.total;
     s->learning_rate = train_learning_rate(t->job->options, t->step, t->order.total);
     s->epoch = (double)s->step / (double)t->order.per_epoch;
-    int rc = run_leaves(t, (float)(1 / weight), &s->loss, &squares, err);
+    int rc = dist_size() > 1 ? run_shared(t, (float)(1 / weight), &s->loss, &squares, err)
+                             : run_leaves(t, (float)(1 / weight), &s->loss, &squares, err);
     if (rc)
         return rc;
     s->loss /= weight;
     s->grad_norm = sqrt(squares);
     if (!isfinite(s->loss) || !isfinite(s->grad_norm))
         return error_diverged(t, s, err);
-    update_weights(t, s->learning_rate, s->grad_norm);
+    rc = update_weights(t, s->learning_rate, s->grad_norm, err);
     t->step++;
-    return 0;
+    return rc;
 }
 
 /* Mean loss of the evaluation rows under the packed weights. */
@@ -274,14 +333,16 @@ static int trainer_init(struct trainer *t, const struct train_job *job, struct e
     if (job->eval_data)
         rows_measure(job->eval_data, job->options->batch_size < 64 ? job->options->batch_size : 64,
                      (int)t->m->desc.task, &sizes);
-    size_t bytes = (size_t)t->trained.n_element * 4,
-           moments = (size_t)t->trained.n_element * dtype_size(moment_dtype(o));
+    if ((rc = share_init(&t->share, d, t->trained.n_element, o->gradient_leaves, err)))
+        return rc;
+    size_t bytes = (size_t)t->share.n * 4, moments = (size_t)t->share.n * dtype_size(moment_dtype(o));
     if ((rc = buffer_new(&t->masters, d, bytes, "master weights", err)) ||
-        (rc = leaves_init(&t->leaves, d, o->gradient_leaves, t->trained.n_element, err)) ||
+        (rc = leaves_init(&t->leaves, d, dist_size() > 1 ? 1 : o->gradient_leaves, t->trained.n_element, err)) ||
         (rc = buffer_new(&t->moment1, d, moments, "first moments", err)) ||
         (rc = buffer_new(&t->moment2, d, moments, "second moments", err)) ||
         (rc = buffer_new(&t->norm, d, sizeof(double), "the gradient's norm", err)))
         return rc;
+    t->whole = dist_size() > 1 ? t->leaves.now : t->masters;
     return pass_new(&t->pass, t->m, must_recompute(t, &sizes), &sizes, err);
 }
 
@@ -292,6 +353,7 @@ static void trainer_deinit(struct trainer *t)
     order_deinit(&t->order);
     buffer_free(t->masters);
     leaves_deinit(&t->leaves);
+    share_deinit(&t->share);
     buffer_free(t->moment1);
     buffer_free(t->moment2);
     buffer_free(t->norm);
@@ -303,10 +365,17 @@ static void trainer_deinit(struct trainer *t)
 static int init_adapter(struct trainer *t, struct error *err)
 {
     const struct lora *lora = t->m->lora;
-    int rc = lora_init_masters(t->m, t->job->options->seed, t->q, element_at(t->masters, 0), err);
+    int rc = lora_init_masters(t->m, t->job->options->seed, t->q, element_at(t->whole, 0), err);
     if (rc || lora->head == lora->n_element)
         return rc;
-    return model_read_head(t->m, t->job->source, t->q, element_at(t->masters, lora->head), err);
+    return model_read_head(t->m, t->job->source, t->q, element_at(t->whole, lora->head), err);
+}
+
+static void take_part(struct trainer *t)
+{
+    if (dist_size() > 1)
+        tensor_copy(t->q, &(struct copy_args){(size_t)t->share.n * 4, element_at(t->whole, t->share.first),
+                                              element_at(t->masters, 0)});
 }
 
 /* Masters from the last checkpoint, from the source, or from the seed; packed. */
@@ -321,16 +390,32 @@ static int load_masters(struct trainer *t, struct train_result *result, struct e
     if (!resumed && t->m->lora)
         rc = init_adapter(t, err);
     else if (!resumed && t->job->source)
-        rc = model_read_masters(t->m, t->job->source, t->q, element_at(t->masters, 0), err);
+        rc = model_read_masters(t->m, t->job->source, t->q, element_at(t->whole, 0), err);
     else if (!resumed)
-        rc = model_init_masters(t->m, t->job->options->seed, t->q, element_at(t->masters, 0), err);
+        rc = model_init_masters(t->m, t->job->options->seed, t->q, element_at(t->whole, 0), err);
     rc = queue_finish(t->q, rc, err);
     if (t->job->source)
         checkpoint_release(t->job->source);
     if (!rc && t->m->lora)
-        lora_pack(t->m, t->q, element_at(t->masters, 0));
+        lora_pack(t->m, t->q, element_at(t->whole, 0));
     else if (!rc)
-        model_pack(t->m, t->q, element_at(t->masters, 0), pack_noise(t, t->step));
+        model_pack(t->m, t->q, element_at(t->whole, 0), pack_noise(t, t->step));
+    if (!rc)
+        take_part(t);
+    return dist_agree(rc, err);
+}
+
+/* A signal to one rank is one to all: the same step is everybody's last. */
+static int must_stop(const struct train_step *s, int *stop, struct error *err)
+{
+    int number = interrupt_requested(), rc = 0;
+    for (int r = 0; r < dist_size() && dist_size() > 1 && !rc; r++) {
+        int theirs = number;
+        rc = dist_broadcast(&theirs, sizeof theirs, r, err);
+        if (!rc && theirs && !number)
+            interrupt_request(number = theirs);
+    }
+    *stop = number && s->step < s->total;
     return rc;
 }
 
@@ -354,10 +439,12 @@ static int between_steps(struct trainer *t, struct runlog *log, const struct tra
         rc = runlog_step(log, s, eval_loss, err);
     if (t->job->on_step)
         t->job->on_step(t->job->user, s);
-    int stop = interrupt_requested() && s->step < s->total;
-    if (!rc && log && ((o->save_steps && s->step % o->save_steps == 0 && s->step < s->total) || stop)) {
+    int stop = 0;
+    rc = dist_agree(rc, err);
+    rc = rc ? rc : must_stop(s, &stop, err);
+    if (!rc && t->job->directory && ((o->save_steps && s->step % o->save_steps == 0 && s->step < s->total) || stop)) {
         rc = state_save(t, err);
-        if (!rc)
+        if (!rc && log)
             rc = runlog_state(log, t, err);
     }
     return rc || !stop ? rc : interrupt_check(err);
@@ -385,30 +472,49 @@ static int run_steps(struct trainer *t, struct runlog *log, struct train_result 
     return rc;
 }
 
+/* Rank 0 alone writes. */
+static int begin_directory(struct trainer *t, int *lock, struct error *err)
+{
+    int rc = 0;
+    if (t->job->directory && dist_rank() == 0)
+        rc = dir_lock(t->job->directory, lock, err);
+    if (!rc && t->job->directory && dist_rank() == 0)
+        rc = state_begin(t, err);
+    return dist_agree(rc, err);
+}
+
+static int end_directory(struct trainer *t, struct runlog *log, struct error *err)
+{
+    int rc = save_model(t, err);
+    if (!rc && log)
+        rc = runlog_state(log, t, err);
+    rc = dist_agree(rc, err);
+    if (!rc && t->job->directory && dist_rank() == 0)
+        state_remove(t);
+    return rc;
+}
+
 int train_run(const struct train_job *job, struct train_result *result, struct error *err)
 {
     struct trainer t;
     struct runlog *log = NULL;
     int lock = -1;
     *result = (struct train_result){.eval_loss = NAN};
-    int rc = trainer_init(&t, job, err);
-    if (!rc && job->directory)
-        rc = dir_lock(job->directory, &lock, err);
-    if (!rc && job->directory)
-        rc = state_begin(&t, err);
+    int rc = dist_agree(trainer_init(&t, job, err), err);
+    rc = rc || dist_size() == 1 ? rc : state_compare_ranks(&t, err);
+    if (!rc)
+        rc = begin_directory(&t, &lock, err);
     if (!rc)
         rc = load_masters(&t, result, err);
-    if (!rc && job->directory)
+    if (!rc && job->directory && dist_rank() == 0)
         rc = runlog_open(&log, &t, err);
+    rc = dist_agree(rc, err);
     if (!rc)
         rc = run_steps(&t, log, result, err);
     if (!rc)
-        rc = save_model(&t, err);
-    if (!rc && log)
-        rc = runlog_state(log, &t, err);
-    if (!rc && job->directory)
-        state_remove(&t);
+        rc = end_directory(&t, log, err);
     runlog_close(log);
+    rc = dist_agree(rc, err);
     trainer_deinit(&t);
     if (lock >= 0)
         close(lock);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The processes that share one command ("ranks"): who they are, and how they exchange bytes. dist_none.c is one
+ * process; dist_mpi.c (make MPI=1) is MPI's world, one thread of which calls. Nothing is computed here: sums over ranks
+ * are made by who asks, in an order of his own, since MPI's reductions promise no order. */
+#ifndef DIST_DIST_H
+#define DIST_DIST_H
+
+#include "base/error.h"
+
+/* Before anything else. ERROR_CONFIG: this is one of several copies that know nothing of each other, as srun or mpirun
+ * start them without the MPI that the program was built with. */
+int dist_start(int *argc, char ***argv, struct error *err);
+/* Behind everything else. code != 0: what others do is ended too, unless the failure is known to all (dist_agree). */
+void dist_end(int code);
+
+int dist_rank(void);
+int dist_size(void);
+const char *dist_kind(void); /* "one process", or the library with its version */
+/* Whether the last failure was agreed on: each rank has it, and one telling is enough. */
+int dist_agreed(void);
+
+/* Bytes for a rank, or from it. */
+struct dist_piece {
+    void *data;
+    size_t bytes; /* at most 2^30 */
+    int rank;
+};
+/* Sends and receives all at once and waits for all. Between two ranks pieces arrive in the order in which they are
+ * listed; a piece for oneself is copied, and both lists have it at the same place among such pieces. */
+int dist_exchange(const struct dist_piece *sends, int n_send, const struct dist_piece *receives, int n_receive,
+                  struct error *err);
+/* The root's bytes to all. */
+int dist_broadcast(void *data, size_t bytes, int root, struct error *err);
+/* all [size][bytes] := each rank's mine. */
+int dist_gather_all(const void *mine, size_t bytes, void *all, struct error *err);
+/* Every rank calls it with how its part went, and returns with the first rank's failure that there is, which names
+ * rank and host; 0: all went well. */
+int dist_agree(int rc, struct error *err);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One process. */
+#include "dist/dist.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int several(const char *name)
+{
+    const char *text = getenv(name);
+    return text && atol(text) > 1;
+}
+
+int dist_start(int *argc, char ***argv, struct error *err)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"};
+    (void)argc;
+    (void)argv;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (several(names[i]))
+            return error_set(err, ERROR_CONFIG,
+                             "%s is %s, but this isara was built without MPI and each copy would do the whole work: "
+                             "build it with make MPI=1, or start one (unset %s)",
+                             names[i], getenv(names[i]), names[i]);
+    return 0;
+}
+
+void dist_end(int code)
+{
+    (void)code;
+}
+
+int dist_rank(void)
+{
+    return 0;
+}
+
+int dist_size(void)
+{
+    return 1;
+}
+
+const char *dist_kind(void)
+{
+    return "one process";
+}
+
+int dist_agreed(void)
+{
+    return 0;
+}
+
+int dist_exchange(const struct dist_piece *sends, int n_send, const struct dist_piece *receives, int n_receive,
+                  struct error *err)
+{
+    if (n_send != n_receive)
+        return error_set(err, ERROR_INTERNAL, "%d pieces are sent to oneself and %d received", n_send, n_receive);
+    for (int i = 0; i < n_send; i++)
+        memcpy(receives[i].data, sends[i].data, sends[i].bytes);
+    return 0;
+}
+
+int dist_broadcast(void *data, size_t bytes, int root, struct error *err)
+{
+    (void)data;
+    (void)bytes;
+    (void)root;
+    (void)err;
+    return 0;
+}
+
+int dist_gather_all(const void *mine, size_t bytes, void *all, struct error *err)
+{
+    (void)err;
+    memcpy(all, mine, bytes);
+    return 0;
+}
+
+int dist_agree(int rc, struct error *err)
+{
+    (void)err;
+    return rc;
+}

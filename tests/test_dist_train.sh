@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# One training by 1, 2, 3 and 4 processes under MPI leaves the bytes of one process: of the weights, of an adapter, of the log; killed or stopped with one number
+# of ranks it goes on with another; a rank that reads other data ends all of them with one line.
+set -u
+: "${BUILD:=build}"
+ISARA="${ISARA:-$PWD/$BUILD/isara}"
+MPI="$PWD/$BUILD/isara-mpi"
+[ -x "$MPI" ] && command -v mpirun >/dev/null || { echo "skipped: no MPI is installed (libopenmpi-dev or libmpich-dev)"; exit 77; }
+fails=0
+tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
+say() { echo "$1"; fails=1; }
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
+oversubscribe=$(mpirun --version 2>/dev/null | grep -q "Open MPI" && echo "--oversubscribe --bind-to none")
+ranks() { local n=$1; shift; mpirun $oversubscribe -n "$n" "$MPI" "$@" --threads 1; }
+model=models/miniature-small
+common="--model $model --data models/seeds.jsonl --per-device-train-batch-size 8 --gradient-accumulation-steps 1 --learning-rate 1e-3 --seed 3 --gradient-leaves 4 --max-length 128"
+sums() { (cd "$1" && sha256sum $(ls *.safetensors log.jsonl | grep -v checkpoint)); }
+
+for kind in full lora bf16; do
+  case $kind in full) more="--dtype f32 --max-steps 3" counts="1 2 3 4" ;; lora) more="--dtype f32 --max-steps 3 --lora-r 4" counts=3 ;; bf16) more="--dtype bf16 --max-steps 3 --bf16-moments --bf16-random" counts=4 ;; esac
+  $ISARA train $common $more --threads 1 --output "$tmp/$kind-alone" >"$tmp/log" 2>&1 || { say "$kind, one process: $(tail -1 "$tmp/log")"; continue; }
+  sums "$tmp/$kind-alone" >"$tmp/wanted"
+  [ "$(wc -l <"$tmp/wanted")" = 2 ] || say "$kind: wanted weights and a log, found $(cat "$tmp/wanted")"
+  for n in $counts; do
+    ranks $n train $common $more --output "$tmp/$kind-$n" >"$tmp/log" 2>&1 || { say "$kind, $n ranks: $(tail -3 "$tmp/log")"; continue; }
+    sums "$tmp/$kind-$n" | cmp -s - "$tmp/wanted" || say "$kind, $n ranks: $(sums "$tmp/$kind-$n" | diff - "$tmp/wanted")"
+  done
+done
+$ISARA train $common --dtype f32 --max-steps 3 --gradient-leaves 2 --threads 1 --output "$tmp/two" >/dev/null 2>&1
+sums "$tmp/two" | cmp -s - <(sums "$tmp/full-alone") && say "two leaves give the bits of four: the test would see no difference"
+
+# Stopped behind step 2 at 4 ranks, on with 3.
+more="--dtype f32 --max-steps 3"
+ranks 4 train $common $more --save-steps 2 --output "$tmp/on" >"$tmp/log" 2>&1 & pid=$!
+for i in $(seq 200); do [ -s "$tmp/on/checkpoint.safetensors" ] && break; kill -0 $pid 2>/dev/null || break; sleep 0.02; done
+pkill -9 -f -- "--output $tmp/on" ; wait $pid 2>/dev/null
+[ -s "$tmp/on/checkpoint.safetensors" ] || echo "the kill came too late to leave a checkpoint"
+ranks 3 train $common $more --save-steps 2 --output "$tmp/on" >"$tmp/log" 2>&1 || say "resumed with 3 ranks: $(tail -3 "$tmp/log")"
+sums "$tmp/on" | cmp -s - <(sums "$tmp/full-alone") || say "killed at 4 ranks and resumed with 3: $(sums "$tmp/on" | diff - <(sums "$tmp/full-alone"))"
+
+# Failures are told once, with the rank, and end all.
+head -60 models/seeds.jsonl >"$tmp/other.jsonl"
+timeout 30 mpirun $oversubscribe -n 1 "$MPI" train $common --threads 1 --output "$tmp/bad" : -n 1 "$MPI" train ${common/models\/seeds.jsonl/$tmp/other.jsonl} --threads 1 --output "$tmp/bad" >"$tmp/log" 2>&1
+rc=$?
+[ $rc = 78 ] || say "another file of rows on rank 1: exit code $rc, $(tail -3 "$tmp/log")"
+[ "$(grep -c '^isara' "$tmp/log")" = 1 ] && grep -q "isara train: rank 1 on .*not those of rank 0" "$tmp/log" || say "another file of rows on rank 1: $(cat "$tmp/log")"
+timeout 30 mpirun $oversubscribe -n 8 "$MPI" train $common --threads 1 --output "$tmp/bad" >"$tmp/log" 2>&1
+grep -q "gradient-leaves 8" "$tmp/log" || say "8 ranks, 4 leaves: $(cat "$tmp/log")"
+timeout 30 mpirun $oversubscribe -n 2 "$MPI" score --model $model --input models/seeds.jsonl >"$tmp/log" 2>&1 && say "score runs twice under mpirun"
+SLURM_NTASKS=4 "$MPI" --version >"$tmp/log" 2>&1 && say "SLURM_NTASKS=4 and one process of MPI: not refused"
+grep -q "SLURM_NTASKS is 4" "$tmp/log" || say "SLURM_NTASKS=4: $(cat "$tmp/log")"
+OMPI_COMM_WORLD_SIZE=2 "$ISARA" --version >"$tmp/log" 2>&1 && say "a program without MPI started twice: not refused"
+exit $fails
