@@ -68,6 +68,8 @@ static const struct {
     {FILES "arms: [{name: \"a\\nb\"}]\n", ":4: ", "wanted one line of text"},
     {FILES "arms: [isara, pretrained]\ncontrol: [isara, isara]\n", ":5: ", "stands twice"},
     {FILES "arms: [isara]\njudge:\n", ":5: ", "found nothing"},
+    {FILES "arms: [isara]\nanswer-field: \"\"\n", ":5: ", "wanted the name of a field, found nothing"},
+    {FILES "metrics: [qa]\narms: [isara]\nquestion_field: none\n", "", ""},
     {FILES "arms: [isara]\nmetrics: [beavertails]\n", ":5: ", "wants a judge, found none"},
     {FILES "arms: [isara]\njudge: judge\nmetrics: [utility]\n", ":6: ", "reference: FILE"},
     {FILES "arms: [icl-knn]\nretriever: encoder\n", ":4: ", "wants encoder: DIR"},
@@ -263,6 +265,47 @@ static void categories_are_crossed(void **state)
     json_decref(json);
 }
 
+static void put_file(const char *name, const char *text)
+{
+    char path[1200];
+    snprintf(path, sizeof path, "%s/%s", tiny.root, name);
+    assert_int_equal(file_write(path, text, strlen(text), NULL), 0);
+}
+
+/* Jobs are known by content: what stands in the fields that are named is what a file of the usual names holds, in the
+ * bytes that files cut out of others have. A file without them is read by the names that it has. */
+static void named_fields_are_what_a_file_of_usual_names_holds(void **state)
+{
+    (void)state;
+    static const char arms[] = "metrics: [qa]\narms: [pretrained, icl-knn, isara, {name: real, kind: sft-real, pairs: "
+                               "pairs.jsonl}]\n";
+    static const char *const heads[] = {
+        "seeds: usual.jsonl\ntest: usual-test.jsonl\n",
+        "seeds: odd.csv\ntest: odd-test.jsonl\nquestion_field: frage\nanswer-field: Die Antwort\n"};
+    json_t *json[2];
+    put_file("usual.jsonl",
+             "{\"question\": \"a; b?\", \"answer\": \"A.\"}\n{\"question\": \"c?\", \"answer\": \"C.\"}\n");
+    put_file("odd.csv", "prompt;Die Antwort;Frage\nx;A.;\"a; b?\"\ny;C.;c?\n");
+    put_file("usual-test.jsonl", "{\"id\": \"0\", \"question\": \"d?\", \"answer\": \"D.\"}\n");
+    put_file("odd-test.jsonl", "{\"prompt\": \"no\", \"Frage\": \"d?\", \"Die_Antwort\": \"D.\"}\n");
+    put_file("pairs.jsonl", "{\"question\": \"e?\", \"answer\": \"E.\"}\n");
+    for (int i = 0; i < 2; i++) {
+        char yaml[600];
+        struct error err;
+        snprintf(yaml, sizeof yaml, "model: model\n%s%s", heads[i], arms);
+        if (plan(yaml, &json[i], &err))
+            fail_msg("%s: %s", yaml, err.message);
+    }
+    const json_t *usual = json_object_get(json[0], "jobs"), *odd = json_object_get(json[1], "jobs");
+    assert_int_equal(json_array_size(usual), 6);
+    assert_int_equal(json_array_size(odd), 6);
+    for (size_t i = 0; i < 6; i++)
+        assert_string_equal(json_string_value(json_object_get(json_array_get(usual, i), "hash")),
+                            json_string_value(json_object_get(json_array_get(odd, i), "hash")));
+    json_decref(json[0]);
+    json_decref(json[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +318,7 @@ int main(void)
         cmocka_unit_test(an_evaluation_has_options_of_its_own),
         cmocka_unit_test(designs_multiply_arms),
         cmocka_unit_test(categories_are_crossed),
+        cmocka_unit_test(named_fields_are_what_a_file_of_usual_names_holds),
     };
     return cmocka_run_group_tests(tests, tiny_align_setup, tiny_align_teardown);
 }

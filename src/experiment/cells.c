@@ -7,6 +7,14 @@
 
 #include <string.h>
 
+/* Of its test set; those of the other tasks have a form of their own. */
+static enum input_form form_of(const char *task)
+{
+    if (!strcmp(task, "beavertails"))
+        return INPUT_PROMPTS;
+    return !strcmp(task, "qa") || !strcmp(task, "utility") ? INPUT_QUESTIONS : INPUT_AS_IS;
+}
+
 static int make_measures(struct experiment *x, struct error *err)
 {
     struct spec *s = &x->spec;
@@ -14,7 +22,7 @@ static int make_measures(struct experiment *x, struct error *err)
     int rc = x->measures ? 0 : error_set_nomem(err, 64, "metrics");
     for (int m = 0; m < s->n_metric && !rc; m++) {
         const struct spec_metric *metric = &s->metrics[m];
-        enum input_form form = !strcmp(metric->task, "beavertails") ? INPUT_PROMPTS : INPUT_AS_IS;
+        enum input_form form = form_of(metric->task);
         for (int t = 0; t < (metric->test ? 1 : s->tests.n) && !rc; t++) {
             struct measure *to = &x->measures[x->n_measure++];
             to->metric = metric;

@@ -115,7 +115,7 @@ static int estimate_job(struct experiment *x, int i, struct device *device, stru
     const struct align_options as_given = j->plan;
     int rc = in ? 0 : inputs_get(x->inputs, x->spec.seeds.items[0].path, INPUT_PAIRS, 0, &in, err);
     rc = rc ? rc : open_model(m, j->model, err);
-    rc = rc ? rc : seeds_read(&seeds, in->source, 1, err);
+    rc = rc ? rc : inputs_seeds(x->inputs, in, &seeds, err);
     if (!rc && in->limit && in->limit < seeds.n)
         seeds.n = in->limit;
     rc = rc ? rc : shape_plan(x, j, &seeds, err);

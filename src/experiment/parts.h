@@ -4,6 +4,7 @@
 #ifndef EXPERIMENT_PARTS_H
 #define EXPERIMENT_PARTS_H
 
+#include "answer/seeds.h"
 #include "base/arena.h"
 #include "eval/eval.h"
 #include "experiment/experiment.h"
@@ -85,6 +86,7 @@ struct spec {
     char sha256[65];
     struct spec_files models, seeds, tests;
     const char *judge, *general, *over_refusal;
+    const char *question_field, *answer_field; /* of people's files (io/record_reader.h); NULL: found by name */
     unsigned long long *random_seeds;
     int n_random_seed;
     struct spec_list controls; /* names of arms */
@@ -175,15 +177,19 @@ struct input {
     int limit;                 /* pairs of the source that are in it; 0: all */
     int n;                     /* records; -1: not counted yet */
 };
+struct experiment;
 struct inputs;
-enum input_form { INPUT_AS_IS, INPUT_PAIRS, INPUT_PROMPTS };
-int inputs_open(struct inputs **out, const char *directory, int dry_run, struct error *err);
+enum input_form { INPUT_AS_IS, INPUT_PAIRS, INPUT_QUESTIONS, INPUT_PROMPTS };
+int inputs_open(struct inputs **out, const struct experiment *x, struct error *err);
 void inputs_close(struct inputs *x);
-/* The file, or one made of it: its first `limit` pairs, or its questions as {"prompt"}. Borrowed until close. */
+/* The file, or one made of it: its first `limit` pairs, its questions as {"prompt"}, or pairs and questions by the
+ * fields that the experiment names. Borrowed until close. */
 int inputs_get(struct inputs *x, const char *source, enum input_form form, int limit, const struct input **out,
                struct error *err);
 /* What no round may learn: the questions of all tests, with their answers where they have any. */
 int inputs_questions(struct inputs *x, const struct spec_files *tests, const struct input **out, struct error *err);
+/* What was given, as it is read. */
+int inputs_seeds(const struct inputs *x, const struct input *in, struct seeds *out, struct error *err);
 int inputs_count(const struct input *in, int *n, struct error *err);
 /* A model's identity: a digest of its weights and other files. */
 int inputs_model(struct inputs *x, const char *path, const char **digest, struct error *err);

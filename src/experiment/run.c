@@ -149,7 +149,7 @@ static int prepare(struct experiment *x, struct error *err)
 {
     int rc = spec_read(&x->spec, x->o.file, err);
     rc = rc ? rc : variants_make(&x->variants, &x->spec, err);
-    rc = rc ? rc : inputs_open(&x->inputs, x->o.output, x->o.dry_run, err);
+    rc = rc ? rc : inputs_open(&x->inputs, x, err);
     rc = rc ? rc : cells_make(x, err);
     for (int i = 0; i < x->n_job && x->o.output && !rc; i++)
         rc = job_look(x, &x->jobs[i], err);

@@ -105,6 +105,23 @@ static int read_over_refusal(struct spec *s, struct spec_yaml *y, const struct s
     return read_one_path(s, y, value, &s->over_refusal, err);
 }
 
+static int read_field(struct spec *s, struct spec_yaml *y, const struct spec_node *value, const char **out,
+                      struct error *err)
+{
+    int rc = spec_text(y, value, "the name of a field", out, err);
+    return rc || **out ? rc : spec_fail(s, spec_line(value), err, "wanted the name of a field, found nothing");
+}
+
+static int read_question_field(struct spec *s, struct spec_yaml *y, const struct spec_node *value, struct error *err)
+{
+    return read_field(s, y, value, &s->question_field, err);
+}
+
+static int read_answer_field(struct spec *s, struct spec_yaml *y, const struct spec_node *value, struct error *err)
+{
+    return read_field(s, y, value, &s->answer_field, err);
+}
+
 static int read_numbers(struct spec *s, struct spec_yaml *y, const struct spec_node *value, unsigned long long **out,
                         int *n, struct error *err)
 {
@@ -222,6 +239,8 @@ static const struct {
             {"models", read_models},
             {"seeds", read_seeds},
             {"test", read_test},
+            {"question_field", read_question_field},
+            {"answer_field", read_answer_field},
             {"judge", read_judge},
             {"general", read_general},
             {"over_refusal", read_over_refusal},

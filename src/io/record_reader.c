@@ -133,6 +133,11 @@ static int choose_fields(struct record_reader *r, json_t *record, struct error *
     return keep_only(record, question, answer) ? error_set_nomem(err, 64, "a record") : 0;
 }
 
+int record_reader_by_fields(const struct record_reader *r)
+{
+    return r->question || r->answer;
+}
+
 int record_reader_next(struct record_reader *r, json_t **record, struct error *err)
 {
     for (;;) {

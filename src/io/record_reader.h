@@ -33,6 +33,8 @@ int record_each(struct record_source source, int limit, record_take *take, void 
 int record_load(json_t **array, struct record_source source, int limit, record_take *take, void *user,
                 struct error *err);
 
+/* After a first record: whether question and answer are the fields that were named. */
+int record_reader_by_fields(const struct record_reader *r);
 const char *record_reader_where(const struct record_reader *r); /* FILE:LINE of the last record */
 long record_reader_line(const struct record_reader *r);
 long record_reader_number(
