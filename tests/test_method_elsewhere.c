@@ -27,6 +27,7 @@ static struct {
     int every;          /* each so many-th request fails, in turn by every kind; 0: none */
     const char *poison; /* a request that holds this is refused; NULL: none */
     int no_text;        /* every answer lacks a text */
+    int newer;          /* max_tokens is refused, as by OpenAI's newer models */
     char last[1 << 16]; /* body of the last request */
 } server = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -76,14 +77,19 @@ static enum MHD_Result reply(struct MHD_Connection *c, const char *url, const ch
 {
     pthread_mutex_lock(&server.lock);
     int n = ++server.n, fails = server.every && n % server.every == 0;
-    int refused = server.poison && strstr(body, server.poison);
-    server.answered += !fails && !refused && !server.no_text;
+    int refused = server.poison && strstr(body, server.poison), older = server.newer && strstr(body, "\"max_tokens\"");
+    server.answered += !fails && !refused && !older && !server.no_text;
     snprintf(server.last, sizeof server.last, "%s", body);
     pthread_mutex_unlock(&server.lock);
     if (fails)
         return fail_by(c, (enum failure)(1 + n / server.every % (KINDS - 1)));
     if (refused)
         return send_text(c, 400, "{\"error\":{\"message\":\"not this one\"}}");
+    if (older)
+        return send_text(c, 400,
+                         "{\"error\":{\"message\":\"Unsupported parameter: 'max_tokens' is not supported with this "
+                         "model. Use 'max_completion_tokens' instead.\",\"type\":\"invalid_request_error\","
+                         "\"param\":\"max_tokens\",\"code\":\"unsupported_parameter\"}}");
     if (server.no_text)
         return send_text(c, 200, "{\"choices\":[{\"message\":{\"content\":null}}]}");
     json_t *o = answer_to(url, body);
@@ -162,6 +168,7 @@ static void start(int every)
     server.every = every;
     server.poison = NULL;
     server.no_text = 0;
+    server.newer = 0;
 }
 
 static void output_of(char path[1100], const char *name)
@@ -346,6 +353,30 @@ static void completions_have_the_method_s_own_prompt(void **state)
     align_result_free(&r);
 }
 
+/* One request of the asker and one of the answerer are refused; those after them have the name that is wanted. */
+static void a_newer_name_of_the_limit_is_taken_up(void **state)
+{
+    (void)state;
+    struct align_options o;
+    struct align_result r;
+    char path[1100];
+    output_of(path, "newer");
+    options(&o, path);
+    o.rounds = 1;
+    o.attempts = 2;
+    start(0);
+    server.newer = 1;
+    tiny_align(&o, 1, &r);
+    json_t *body = json_loads(server.last, 0, NULL);
+    assert_int_equal(server.answered, 4);
+    assert_int_equal(server.n, 6);
+    assert_int_equal(json_integer_value(json_object_get(body, "max_completion_tokens")), 30);
+    assert_null(json_object_get(body, "max_tokens"));
+    assert_true(!r.report.elsewhere[0].refused && !r.report.elsewhere[1].refused);
+    json_decref(body);
+    align_result_free(&r);
+}
+
 /* What was said elsewhere is not asked for again, and the rest of the journal is verified as ever. */
 static void a_run_is_verified_without_asking(void **state)
 {
@@ -395,6 +426,7 @@ int main(void)
         cmocka_unit_test(what_wants_probabilities_is_refused_by_name),
         cmocka_unit_test(a_refusal_is_of_one_text_or_of_all),
         cmocka_unit_test(completions_have_the_method_s_own_prompt),
+        cmocka_unit_test(a_newer_name_of_the_limit_is_taken_up),
         cmocka_unit_test(a_run_is_verified_without_asking),
         cmocka_unit_test(the_card_says_whose_answers_they_are),
     };

@@ -2,8 +2,9 @@
 /* JSON to an OpenAI-compatible endpoint and back, over libcurl (endpoint_none.c where the build has none). Tried again,
  * with growing pauses, when it may help: no connection, a connection lost, a body cut short, a time-out, status 408,
  * 425, 429 (Retry-After, in seconds or as a date, is kept to up to five minutes) and 5xx, an answer that is not JSON.
- * Other statuses are errors at once, with what the server said. Requests are spaced by the rate limit. An interrupt
- * (base/interrupt.h) ends the wait. */
+ * Other statuses are errors at once, with what the server said; but a refusal that names max_completion_tokens is one
+ * of max_tokens, and the request goes out once more, as all later ones, under that name. Requests are spaced by the
+ * rate limit. An interrupt (base/interrupt.h) ends the wait. */
 #ifndef IO_ENDPOINT_H
 #define IO_ENDPOINT_H
 

@@ -37,6 +37,7 @@ struct endpoint {
     struct curl_slist *headers;
     double next;  /* http_now() before which no request may go out */
     int may_drop; /* an interrupt ends what is in flight */
+    int newer;    /* the server wants max_completion_tokens */
     int tries;    /* that the last request to end has had */
     struct slot *slots;
     int n_slot;
@@ -308,6 +309,41 @@ static void say_tried(const struct slot *s, CURLcode code, const char *shown)
              seconds);
 }
 
+/* Whether the body had the older one. */
+static int take_newer_name(json_t *body)
+{
+    json_t *most = json_object_get(body, "max_tokens");
+    return most && !json_object_set(body, "max_completion_tokens", most) && !json_object_del(body, "max_tokens");
+}
+
+static int put_body(struct slot *s, const json_t *body, struct error *err)
+{
+    buf_reset(&s->sent);
+    int rc = jsontext_dump(&s->sent, body, 0, err);
+    if (!rc && s->sent.failed)
+        rc = error_set_nomem(err, s->sent.len, "a request");
+    if (!rc) {
+        curl_easy_setopt(s->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)s->sent.len);
+        curl_easy_setopt(s->curl, CURLOPT_POSTFIELDS, s->sent.data);
+    }
+    return rc;
+}
+
+/* A server that refuses max_tokens and names max_completion_tokens is given that, from this request on. */
+static int goes_again_by_newer_name(struct working *x, struct slot *s)
+{
+    struct error err = {0};
+    if (!strstr(s->failure.message, "max_completion_tokens"))
+        return 0;
+    json_t *body = json_loadb(s->sent.data, s->sent.len, 0, NULL);
+    const int goes = take_newer_name(body) && !put_body(s, body, &err);
+    if (goes && !x->h->newer)
+        log_line(LOG_INFO, "%s: takes max_completion_tokens instead of max_tokens", x->shown);
+    x->h->newer |= goes;
+    json_decref(body);
+    return goes;
+}
+
 static void finish(struct working *x, struct slot *s, CURLcode code)
 {
     json_t *answer = NULL;
@@ -321,6 +357,8 @@ static void finish(struct working *x, struct slot *s, CURLcode code)
         wait_for_next_try(s);
         return;
     }
+    if (outcome == REFUSED && !x->rc && goes_again_by_newer_name(x, s))
+        return;
     if (outcome == ANSWERED || outcome == REFUSED)
         end_work(x, hand_over(x, s, answer));
     else if (outcome == AGAIN && interrupt_requested())
@@ -337,17 +375,17 @@ static void fill(struct working *x, struct slot *s)
     struct endpoint *h = x->h;
     struct buf url = BUF_INIT;
     int i = x->begun++;
-    buf_reset(&s->sent);
     json_t *body = x->w->body(x->w->user, i, x->err);
-    int rc = body ? jsontext_dump(&s->sent, body, 0, x->err) : ERROR_NOMEM;
+    json_t *newer = h->newer ? json_copy(body) : NULL;
+    const json_t *sent = take_newer_name(newer) ? newer : body;
+    int rc = body ? put_body(s, sent, x->err) : ERROR_NOMEM;
+    json_decref(newer);
     json_decref(body);
     buf_printf(&url, "%s%s", h->url, x->w->path);
-    if (!rc && (url.failed || s->sent.failed))
-        rc = error_set_nomem(x->err, s->sent.len, "a request");
+    if (!rc && url.failed)
+        rc = error_set_nomem(x->err, url.len, "a request");
     if (!rc) {
         curl_easy_setopt(s->curl, CURLOPT_URL, url.data);
-        curl_easy_setopt(s->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)s->sent.len);
-        curl_easy_setopt(s->curl, CURLOPT_POSTFIELDS, s->sent.data);
         s->request = i;
         s->tries = 0;
         s->when = 0;
