@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara serve: wrong requests and what their errors say, fields that are ignored, too many at once, the tokenizer. */
+/* isara serve: wrong requests and what their errors say, fields that are ignored, too many at once, the tokenizer, an
+ * encoder. */
 #include "tests/check.h"
 
 #include "tests/http_client.h"
 #include "tests/served.h"
 
+#include "io/jsontext.h"
+
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,12 +120,59 @@ static void too_many(void **state)
                            "{\"prompt\":[\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\"],\"max_tokens\":1}", 400));
 }
 
+static void refused_by_name(const char *path, const char *body, const char *words)
+{
+    json_t *answer = served_ask(path, body, 400), *error = json_object_get(answer, "error");
+    if (!strstr(json_string_value(json_object_get(error, "message")), words))
+        fail_msg("%s: wanted '%s', found '%s'", path, words, json_string_value(json_object_get(error, "message")));
+    assert_string_equal(json_string_value(json_object_get(error, "param")), "model");
+    assert_string_equal(json_string_value(json_object_get(error, "type")), "invalid_request_error");
+    json_decref(answer);
+}
+
+/* It has no engine: vectors are sentence-transformers' (tools/golden_encoders.py), and what asks for texts is told why
+ * there are none. */
+static void an_encoder(void **state)
+{
+    struct served_options o;
+    json_t *values;
+    (void)state;
+    served_stop();
+    serve_options_default(&o);
+    fields_default(&generate_engine_fields, FIELD_PLAIN, &o.engine);
+    o.model = "tests/golden/families/bert";
+    o.dtype = DTYPE_F32;
+    served_start(&o);
+    assert_int_equal(jsontext_load(&values, "tests/golden/families/bert/values.json", 1 << 20, NULL), 0);
+    const json_t *text = json_array_get(json_object_get(values, "texts"), 1),
+                 *mean = json_object_get(json_object_get(text, "pooled"), "mean");
+    json_t *asked = json_pack("{s:O, s:b}", "input", json_object_get(text, "ids"), "normalize", 0);
+    char *body = json_dumps(asked, 0);
+    json_t *answer = served_ask("/v1/embeddings", body, 200);
+    const json_t *found = json_object_get(json_array_get(json_object_get(answer, "data"), 0), "embedding");
+    assert_int_equal(json_array_size(found), json_array_size(mean));
+    for (size_t i = 0; i < json_array_size(mean); i++)
+        assert_true(fabs(json_number_value(json_array_get(found, i)) - json_number_value(json_array_get(mean, i))) <
+                    1e-5);
+    refused_by_name("/v1/completions", "{\"prompt\":[5,6],\"max_tokens\":1}", "an encoder gives no completions");
+    refused_by_name("/v1/completions", "{\"prompt\":[5,6],\"max_tokens\":0,\"echo\":true,\"logprobs\":1}",
+                    "an encoder gives no completions");
+    refused_by_name("/v1/chat/completions", "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}",
+                    "an encoder does not chat");
+    served_wait(); /* of an engine that there is none of, /metrics says nothing is in flight */
+    free(body);
+    json_decref(answer);
+    json_decref(asked);
+    json_decref(values);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_requests),
         cmocka_unit_test(the_tokenizer),
         cmocka_unit_test(too_many),
+        cmocka_unit_test(an_encoder),
     };
     return cmocka_run_group_tests(tests, served_set_up, served_tear_down);
 }
