@@ -132,8 +132,9 @@ static void text_says_what_is_there(void **state)
     has(&text, "test overlap: 2 of 9 seeds are test questions (left out); 1 generated questions are near one (ROUGE-L "
                "above 0.7): 0 left out for it, 1 kept\n");
     has(&text, "\ntest questions of 8\n");
-    has(&text, "(95 % BCa bootstrap); dz: the change in standard deviations; p: Wilcoxon's signed ranks, after Holm "
-               "over 1 arm\n");
+    has(&text, "\nchange: the same less pretrained's, with its 95 % interval (BCa bootstrap)\ndz: the change in its "
+               "standard deviations\np: Wilcoxon's signed ranks, after Holm over 1 arm\nanswers: questions answered; "
+               "missing in all arms together: 0\nempty: of these without a word\ncut: of these at the token limit\n");
     has(&text,
         "round-1                6   -0.7500*   +0.2500 (  +0.1250 to  +0.5000)  +1.50      0.02       8     0    2\n");
     has(&text, "* over fewer than all questions");

@@ -356,7 +356,7 @@ static int finish_alpaca(struct alpaca *a, const struct eval_work *w, struct err
     if (b.n) {
         eval_report_value(&r, "position_bias", b.first / b.n - 0.5, b.n, EVAL_NO_INTERVAL);
         eval_report_value(&r, "order_agreement", (double)b.agree / b.n, b.n, stats_wilson(b.agree, b.n, 0.95));
-        eval_report_note(&r, "position_bias: mean probability of what was shown first, less 0.5; order_agreement: "
+        eval_report_note(&r, "position_bias: mean probability of what was shown first, less 0.5\norder_agreement: "
                              "share of rows with the same winner in both orders");
     }
     return eval_report_finish(&r, w);

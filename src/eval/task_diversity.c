@@ -101,10 +101,12 @@ static int run_diversity(const struct eval_work *w, struct error *err)
         r.rc = add_spread(&r, texts, n, w, err);
     if (!r.rc)
         add_curve(&r, &made);
-    eval_report_note(&r,
-                     "of the kept questions: distinct n-grams / n-grams; self-BLEU 0 to 100, smaller is more diverse; "
-                     "embedding spread: mean cosine distance of all pairs%s",
-                     seeds.n ? "; scaling ratio: kept / seeds" : "");
+    eval_report_note(
+        &r,
+        "kept_share: of all attempts; what follows is of the kept questions\n%sdistinct_N: distinct n-grams "
+        "/ n-grams\nself_bleu: 0 to 100, smaller is more diverse%s",
+        seeds.n ? "scaling_ratio: kept / seeds\n" : "",
+        v->model ? "\nembedding_spread: mean cosine distance of all pairs" : "");
     rc = eval_report_finish(&r, w);
     mem_free(texts);
     eval_set_free(&made);

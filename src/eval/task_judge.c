@@ -175,10 +175,11 @@ static int fill_report(struct labelled *t, const struct eval_work *w, struct err
         eval_report_value(&r, "macro_auroc", sum / n, r.n_row - f.n_unparsed, EVAL_NO_INTERVAL);
     }
     eval_report_note(&r,
-                     "accuracy at the threshold (strict), Wilson 95 %%; AUROC and expected calibration error (%d equal "
-                     "bins) with bootstrap BCa 95 %% intervals over rows;\n"
-                     "majority accuracy: what always saying the commoner answer gives; macro_auroc: mean over labels "
-                     "with at least %d positives",
+                     "AUROC: area under the receiver operating characteristic, bootstrap BCa 95 %% interval over rows\n"
+                     "accuracy: at the threshold (strict), Wilson's 95 %% interval\n"
+                     "majority accuracy: what always saying the commoner answer gives\n"
+                     "ECE: expected calibration error (%d equal bins), interval as AUROC's\n"
+                     "macro_auroc: mean over labels with at least %d positives",
                      BINS, LEAST_POSITIVES);
     return eval_report_finish(&r, w);
 }

@@ -185,8 +185,9 @@ static int run_overlap(const struct eval_work *w, struct error *err)
     rc = rc ? rc : compare_sets(&o, &seeds, &made);
     if (!rc)
         eval_report_note(&o.report,
-                         "shares with Clopper-Pearson 95 %% intervals; rougeL: F1 of the questions above %g; "
-                         "embedding: cosine at least %g; n-grams of question and answer; %d pairs",
+                         "shares of a set's pairs with Clopper-Pearson 95 %% intervals\n_8gram, _13gram: an n-gram of "
+                         "question and answer in common\n_rougeL: F1 of the questions above %g\n_embedding: cosine at "
+                         "least %g\n%d pairs",
                          ROUGE_ALIKE, COSINE_ALIKE, o.n_pair);
     rc = rc ? rc : write_pairs(&o);
     eval_model_close(&o.embedder); /* eval_seen loads it its own way */

@@ -189,7 +189,7 @@ static int fill_report(const struct perplexity *p, const struct eval_work *w, st
     eval_report_fact(&r, "n_tokens", json_integer((json_int_t)tokens));
     eval_report_note(
         &r,
-        "perplexity: e to the mean negative log-likelihood of all tokens; nll: mean over windows of at most "
+        "perplexity: e to the mean negative log-likelihood of all tokens\nnll: mean over windows of at most "
         "%d tokens of theirs a token, 95 %% interval " EVAL_INTERVALS,
         p->most);
     mem_free(x);

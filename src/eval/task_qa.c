@@ -14,6 +14,10 @@
 
 enum { EXACT, F1, ROUGE_L, NLL, N_METRIC };
 static const char *const metric_names[] = {"exact", "f1", "rougeL", "nll"};
+static const char *const metric_words[] = {"exact: share of answers that are a reference's words (SQuAD's)",
+                                           "f1: of the words of answer and reference (SQuAD's), 0 to 1",
+                                           "rougeL: ROUGE-L's F1 of answer and reference, x100",
+                                           "nll: mean over rows of nats a reference token"};
 
 struct qa {
     struct eval_answers e;
@@ -159,8 +163,10 @@ static int fill_report(struct qa *q, const struct eval_work *w, struct error *er
         eval_report_value(&r, metric_names[m], stats_mean(x, n), n, i);
     }
     mem_free(x);
-    eval_report_note(&r, "exact and f1 as SQuAD's, shares; rougeL x100; nll: mean over rows of nats a reference token; "
-                         "95 %% intervals: Wilson, else " EVAL_INTERVALS);
+    for (int m = 0; m < N_METRIC; m++)
+        if (q->wanted[m])
+            eval_report_note(&r, "%s", metric_words[m]);
+    eval_report_note(&r, "95 %% intervals: of exact Wilson's, else " EVAL_INTERVALS);
     eval_save(&q->e, &r, v, sample, q);
     return eval_report_finish(&r, w);
 }

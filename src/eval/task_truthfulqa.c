@@ -354,12 +354,14 @@ static int fill_report(struct truth *t, const struct eval_work *w, struct error 
         add_values(&r, t, o, v);
     mem_free(v);
     if (t->generation)
-        eval_report_note(&r, "max and diff x100 with 95 %% intervals by " EVAL_INTERVALS
-                             ", acc a share with Wilson's; empty answers score 0\n"
+        eval_report_note(&r, "_max: the nearest true reference's score, x100; empty answers score 0\n"
+                             "_diff: the same less the nearest false reference's\n"
+                             "_acc: share of answers that are nearer to a true one than to every false one\n"
+                             "95 %% intervals: of _acc Wilson's, else " EVAL_INTERVALS "\n"
                              "headline: rougeL_diff (the column called rougeL is rougeLsum)");
     if (t->mc)
-        eval_report_note(&r, "mc1: the best answer is likelier than every false one; mc2: probability of the true ones "
-                             "among all; mc3: share of true ones above every false one");
+        eval_report_note(&r, "mc1: the best answer is likelier than every false one\nmc2: probability of the true ones "
+                             "among all\nmc3: share of true ones above every false one");
     eval_save(&t->e, &r, o, sample, t);
     return eval_report_finish(&r, w);
 }

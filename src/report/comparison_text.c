@@ -124,10 +124,12 @@ void report_comparison_text(const struct report_comparison *c, struct buf *out)
         put_values(m, n, width, out);
         put_beside(m, n, width, out);
     }
-    buf_puts(out,
-             "\nmean, sd and 95 % interval (Student's t) over the random seeds; change: mean over the questions of "
-             "the arm's value less the control's, each its mean over the random seeds,\nwith its 95 % interval "
-             "over the questions; seeds low, high: the same difference's interval over the random seeds; p: "
-             "Wilcoxon's signed ranks over the questions, and\nafter Holm over the arms and controls of the "
-             "table.\n");
+    buf_puts(
+        out,
+        "\nmean, sd: over the random seeds\nlow, high: the mean's 95 % interval (Student's t) over the random seeds\n"
+        "seeds, rows: random seeds and questions behind it\nchange: mean over the questions of the arm's value "
+        "less the control's, each its mean over the random seeds\nlow, high behind it: its 95 % interval over the "
+        "questions\ndz: the change in its standard deviations\nseeds low, high: the same difference's interval over "
+        "the random seeds\np: Wilcoxon's signed ranks over the questions\np Holm: the same after Holm over the arms "
+        "and controls of the table\n");
 }

@@ -71,19 +71,38 @@ static const char *interval_text(const char *kind)
     return !strcmp(kind, "t") ? "by Student's t" : "studentised bootstrap";
 }
 
-/* What the likelihoods of the table are. */
+/* Those of the judge and of the answers. */
+static void say_more_columns(struct buf *text, const struct report_run *r)
+{
+    if (r->has_judge)
+        buf_printf(
+            text,
+            "flagged by the judge: answers with a probability above %g (strictly), with Wilson's 95 %% interval\n"
+            "p behind it: exact McNemar against pretrained, after Holm over %d arm%s\n",
+            r->threshold, r->tested_flags, r->tested_flags == 1 ? "" : "s");
+    if (r->arms[0].n_answered)
+        buf_printf(
+            text,
+            "answers: questions answered; missing in all arms together: %d\nempty: of these without a word\ncut: "
+            "of these at the token limit\n",
+            r->answers_missing);
+}
+
+/* What the columns of the table are, a line each. */
 static void say_head(struct buf *text, const struct report_run *r)
 {
     buf_printf(
         text,
         "\n%s of %d\nsteps: optimizer steps behind the model\nlikelihood: mean over the questions of a reference "
-        "answer's mean log-likelihood a token; change: the same less pretrained's\n",
+        "answer's mean log-likelihood a token\nchange: the same less pretrained's",
         !strcmp(r->set, "test") ? "test questions" : "held-out seeds", r->n_item);
     if (r->tested)
-        buf_printf(
-            text,
-            "(95 %% %s); dz: the change in standard deviations; p: Wilcoxon's signed ranks, after Holm over %d arm%s\n",
-            interval_text(r->interval), r->tested, r->tested > 1 ? "s" : "");
+        buf_printf(text,
+                   ", with its 95 %% interval (%s)\ndz: the change in its standard deviations\np: Wilcoxon's signed "
+                   "ranks, after Holm over %d arm%s",
+                   interval_text(r->interval), r->tested, r->tested > 1 ? "s" : "");
+    buf_putc(text, '\n');
+    say_more_columns(text, r);
     buf_printf(text, "%-17s %6s %9s  %30s %6s %9s%s%s\n", "arm", "steps", "likelihood", "change", "dz", "p",
                r->has_judge ? "  flagged by the judge                 p" : "",
                r->arms[0].n_answered ? " answers empty  cut" : "");
@@ -108,11 +127,8 @@ static void say_effects(struct buf *text, const struct report_run *r)
 static void say_notes(struct buf *text, const struct report_run *r)
 {
     if (r->has_judge)
-        buf_printf(text,
-                   "judge %s sha256 %.16s: a probability above %g (strictly); 95 %% Wilson; p: exact McNemar against "
-                   "pretrained, after Holm over %d arms; the prompts of all "
-                   "arms have the template's form\n",
-                   r->judge, r->judge_sha256, r->threshold, r->tested_flags);
+        buf_printf(text, "judge %s sha256 %.16s; the prompts of all arms have the template's form\n", r->judge,
+                   r->judge_sha256);
     for (int i = 0; i < r->n_arm; i++) {
         const struct report_arm *x = &r->arms[i];
         if (x->n_dropped)
@@ -122,12 +138,6 @@ static void say_notes(struct buf *text, const struct report_run *r)
                        x->name, x->contexts_asked, x->contexts_least, x->contexts_most, x->contexts_mean, x->n_dropped,
                        r->n_item);
     }
-    if (r->n_text)
-        buf_printf(
-            text,
-            "answers: questions answered, of these empty: without a word, cut: at the token limit; missing in all arms "
-            "together: %d\n",
-            r->answers_missing);
     if (r->answers_missing || r->any_fewer)
         buf_puts(text, "* over fewer than all questions; a change is over those that both arms have\n");
 }
