@@ -9,6 +9,7 @@ let verdicts = '';
 let filter = {round: 0, reason: '', q: '', from: 0};
 let pair = null;
 let editing = null;
+let loads = 0;
 
 function el(tag, kind, ...children) {
   const e = document.createElement(tag);
@@ -170,9 +171,12 @@ async function poll() {
     const now = await call('api/run');
     const text = JSON.stringify(now);
     if (text !== seen) {
+      const first = !seen;
       run = now;
       seen = text;
       showRun();
+      if (!first && !$('attempts').hidden && !$('edit').open)
+        await load(false);
     }
     if (now.live)
       wait = 2000;
@@ -232,7 +236,7 @@ function act(a, action) {
     const again = document.getElementById('a-' + id);
     if (again)
       again.focus();
-    $('found').textContent = id + ': ' + {accept: 'accepted', strike: 'struck', undo: 'as it was'}[action];
+    tell(id + ': ' + {accept: 'accepted', strike: 'struck', undo: 'as it was'}[action], true);
   });
 }
 
@@ -280,12 +284,46 @@ function attempt(a) {
   return item;
 }
 
+// What is as it was stays: it may be open or have the focus, which what has changed takes over.
+function showList(all) {
+  const list = $('list'), was = new Map([...list.children].map(e => [e.id, e]));
+  let focus = null;
+  const items = all.map(a => {
+    const said = JSON.stringify([a, run.review]), old = was.get('a-' + a.id);
+    if (old && old.said === said)
+      return old;
+    const item = attempt(a);
+    item.said = said;
+    if (old && old.querySelector('details[open]') && item.querySelector('details'))
+      item.querySelector('details').open = true;
+    if (old && old.contains(document.activeElement))
+      focus = item;
+    return item;
+  });
+  for (const e of [...list.children])
+    if (!items.includes(e))
+      e.remove();
+  items.forEach((e, i) => {
+    if (list.children[i] !== e)
+      list.insertBefore(e, list.children[i] || null);
+  });
+  if (focus)
+    focus.focus({preventScroll: true});
+}
+
+function tell(text, aloud) {
+  $('found').setAttribute('aria-live', aloud ? 'polite' : 'off');
+  $('found').textContent = text;
+}
+
 async function load(says) {
   const q = new URLSearchParams({round: filter.round, reason: filter.reason, q: filter.q, from: filter.from, n: PAGE});
-  const found = await call('api/attempts?' + q);
-  $('list').replaceChildren(...found.items.map(attempt));
-  if (says)
-    $('found').textContent = found.total + (found.total === 1 ? ' attempt' : ' attempts');
+  const mine = ++loads, found = await call('api/attempts?' + q);
+  if (mine !== loads) // a later one was asked for meanwhile
+    return;
+  showList(found.items);
+  if (says || /^[0-9]+ attempts?$/.test($('found').textContent))
+    tell(found.total + (found.total === 1 ? ' attempt' : ' attempts'), says);
   $('where').textContent = found.total ? (filter.from + 1) + ' to ' + Math.min(filter.from + PAGE, found.total) + ' of ' + found.total : '';
   $('before').disabled = !filter.from;
   $('after').disabled = filter.from + PAGE >= found.total;
@@ -330,7 +368,7 @@ $('edit-form').addEventListener('submit', async e => {
   try {
     await decide(body);
     $('edit').close();
-    $('found').textContent = (editing ? editing.id + ' edited' : 'your pair is noted') + '; it is done on --resume';
+    tell((editing ? editing.id + ' edited' : 'your pair is noted') + '; it is done on --resume', true);
   } catch (x) {
     $('edit-error').textContent = x.message;
   }
