@@ -3,11 +3,11 @@
 """isara serve as its clients see it: the openai client, lm-evaluation-harness (local-completions, local-chat-completions),
 and requests as Open WebUI and promptfoo send them, over a real model in f32.
 
-usage: tools/check-serve.py --isara build/isara --model DIR [--parts requests,openai,harness,chat]
+usage: tools/check-serve.py --isara build/isara --model DIR [--parts requests,openai,harness,eval,chat]
        DIR: a Hugging Face directory with a chat template
 
-Likelihoods of lm-evaluation-harness are compared with its own hf backend (transformers) and with isara score, to 1e-4;
-greedy texts with both. Needs lm-eval[api]==0.4.13, openai, transformers and torch (`make check-peers`); nothing is
+Likelihoods of lm-evaluation-harness are compared with its own hf backend (transformers), with isara score and, on its
+truthfulqa_mc1 and truthfulqa_mc2 over questions of this file, with isara eval, to 1e-4; greedy texts with the first two. Needs lm-eval[api]==0.4.13, openai, transformers and torch (`make check-peers`); nothing is
 downloaded.
 """
 import argparse
@@ -150,6 +150,62 @@ def check_harness(server, args, tmp):
     said("isara generate", same == len(keys), f"{same} of {len(keys)} texts are the server's")
 
 
+def truthfulqa_files(tmp):
+    """The same questions as the harness's multiple choice and as isara eval read TruthfulQA: the best answer first; of
+    the true ones there is a second for every other question, worded by the first."""
+    rows, own = [], []
+    for i, (question, choices, gold) in enumerate(QUESTIONS):
+        best, false = choices[gold] + ".", [c + "." for c in choices if c != choices[gold]]
+        true = [best] + ([f"It is {best}"] if i % 2 else [])
+        rows.append({"question": question, "mc1_targets": {"choices": [best] + false, "labels": [1] + [0] * len(false)},
+                     "mc2_targets": {"choices": true + false, "labels": [1] * len(true) + [0] * len(false)}})
+        own.append({"question": question, "best_answer": best, "correct_answers": true, "incorrect_answers": false})
+    paths = []
+    for name, data in (("mc.jsonl", rows), ("truthfulqa.jsonl", own)):
+        paths.append(os.path.join(tmp, name))
+        with open(paths[-1], "w", encoding="utf-8") as f:
+            f.writelines(json.dumps(r) + "\n" for r in data)
+    return paths
+
+
+def check_eval(server, args, tmp):
+    import lm_eval
+    from lm_eval.tasks import TaskManager
+    data, own = truthfulqa_files(tmp)
+    folder = os.path.join(os.path.dirname(lm_eval.__file__), "tasks", "truthfulqa")
+    names = ["isara_mc1", "isara_mc2"]
+    for name in names:
+        with open(os.path.join(tmp, name + ".yaml"), "w", encoding="utf-8") as f:
+            f.write(f"include: {folder}/truthfulqa_{name[6:]}.yaml\ntask: {name}\ndataset_path: json\ndataset_name: null\n"
+                    f"dataset_kwargs: {{data_files: {{validation: {data}}}}}\n")
+    result = lm_eval.simple_evaluate(
+        model="local-completions", tasks=names, log_samples=True, bootstrap_iters=0, batch_size=4,
+        task_manager=TaskManager(include_path=tmp, include_defaults=False),
+        model_args={"model": "smol", "base_url": server.url + "/completions", "num_concurrent": 4, "max_length": 2048,
+                    "tokenizer_backend": "remote", "auth_token": "k3y"})
+    out = os.path.join(tmp, "eval")
+    done = subprocess.run([args.isara, "eval", "--task", "truthfulqa", "--metrics", "mc", "--model", args.model, "--dtype",
+                           "f32", "--test", own, "--prompt-style", "primer", "--primer",
+                           os.path.join(folder, "truthfulqa_gen.yaml"), "--output", out, "--json", "--log-level", "quiet"],
+                          check=True, stdout=subprocess.PIPE, text=True)
+    report = json.loads(done.stdout)
+    with open(os.path.join(out, "journal.jsonl"), encoding="utf-8") as f:
+        lines = [json.loads(line) for line in f]
+    choices = {r["index"]: r["row"] for r in lines if r.get("stage") == "choice"}
+    worst, n = 0.0, 0
+    for name in names:
+        for sample in result["samples"][name]:
+            mine, n_true = choices[sample["doc_id"]]["logprobs"], choices[sample["doc_id"]]["n_true"]
+            wanted = mine[1:] if name == "isara_mc2" else mine[:1] + mine[1 + n_true:]
+            found = [r[0][0] for r in sample["resps"]]
+            n += len(found)
+            worst = max([worst] + [abs(a - b) for a, b in zip(found, wanted)] + [len(found) != len(wanted)])
+    values = [(report[name[6:]], result["results"][name]["acc,none"]) for name in names]
+    said("isara eval", worst < 1e-4 and all(abs(a - b) < 1e-4 for a, b in values),
+         f"{n} likelihoods of truthfulqa_mc1 and _mc2, at most {worst:.1e} from what lm-eval has over the server; mc1 "
+         f"{values[0][0]:.4f} and {values[0][1]:.4f}, mc2 {values[1][0]:.6f} and {values[1][1]:.6f}")
+
+
 def check_harness_chat(server, args, tmp):
     chat = evaluate("local-chat-completions", {"model": "smol", "base_url": server.url + "/chat/completions",
                                                "num_concurrent": 4}, ["generate_until"], tmp, apply_chat_template=True)
@@ -228,7 +284,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--isara", required=True)
     parser.add_argument("--model", required=True)
-    parser.add_argument("--parts", default="requests,openai,harness,chat")
+    parser.add_argument("--parts", default="requests,openai,harness,eval,chat")
     args = parser.parse_args()
     parts = args.parts.split(",")
     server = Server(args.isara, args.model)
@@ -240,6 +296,8 @@ def main():
             check_openai(server)
         if "harness" in parts:
             check_harness(server, args, tmp)
+        if "eval" in parts:
+            check_eval(server, args, tmp)
         if "chat" in parts:
             check_harness_chat(server, args, tmp)
     said("SIGTERM", server.end() == 0, "exit code 0")
