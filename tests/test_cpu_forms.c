@@ -259,7 +259,8 @@ static void packing_at_random_is_right_on_average(void **state)
         free(got[i]);
 }
 
-/* Moments in bf16 after one step, as floats; `first` moves the counters. */
+/* Moments in bf16 after one step, as floats. parameter: the key, what moves the counters, where the call is cut in two
+ * (0: it is not). */
 static size_t moments_run(struct ops *o, const void *parameter, float *out)
 {
     enum { N = 100000 };
@@ -276,21 +277,22 @@ static size_t moments_run(struct ops *o, const void *parameter, float *out)
             h[j] = f32_to_bf16(fabsf(ops_random(10 + (uint64_t)i, (uint64_t)j)));
         m[i] = ops_new(o, h, N * 2);
     }
-    tensor_adamw(o->queue, &(struct adamw_args){.n = N,
-                                                .param = p,
-                                                .grad = g,
-                                                .m = m[0],
-                                                .v = m[1],
-                                                .lr = 0.01f,
-                                                .beta1 = 0.9f,
-                                                .beta2 = 0.95f,
-                                                .eps = 1e-8f,
-                                                .grad_scale = 1,
-                                                .c1 = 0.1f,
-                                                .c2 = 0.05f,
-                                                .moments = DTYPE_BF16,
-                                                .key = key_first[0],
-                                                .first = key_first[1]});
+    for (size_t at = 0, end = key_first[2] ? key_first[2] : N; at < N; at = end, end = N)
+        tensor_adamw(o->queue, &(struct adamw_args){.n = end - at,
+                                                    .param = span_at(p, at * 4),
+                                                    .grad = span_at(g, at * 4),
+                                                    .m = span_at(m[0], at * 2),
+                                                    .v = span_at(m[1], at * 2),
+                                                    .lr = 0.01f,
+                                                    .beta1 = 0.9f,
+                                                    .beta2 = 0.95f,
+                                                    .eps = 1e-8f,
+                                                    .grad_scale = 1,
+                                                    .c1 = 0.1f,
+                                                    .c2 = 0.05f,
+                                                    .moments = DTYPE_BF16,
+                                                    .key = key_first[0],
+                                                    .first = key_first[1] + at});
     for (int i = 0; i < 2; i++) {
         ops_get(o, h, m[i], N * 2);
         for (int j = 0; j < N; j++)
@@ -304,7 +306,7 @@ static size_t moments_run(struct ops *o, const void *parameter, float *out)
 static void moments_in_bf16_are_right_on_average(void **state)
 {
     (void)state;
-    const uint64_t counters[][2] = {{5, 0}, {5, 1}, {6, 0}};
+    const uint64_t counters[][3] = {{5, 0, 0}, {5, 1, 0}, {6, 0, 0}};
     size_t n;
     float *got[3];
     for (int i = 0; i < 3; i++)
@@ -325,6 +327,21 @@ static void moments_in_bf16_are_right_on_average(void **state)
     assert_memory_not_equal(got[0], got[1], n * sizeof **got);
     assert_memory_not_equal(got[0], got[2], n * sizeof **got);
     for (int i = 0; i < 3; i++)
+        free(got[i]);
+}
+
+/* Random numbers belong to places, of which there may be more than 2^32: whoever takes a part of them draws the same.
+ */
+static void moments_in_bf16_do_not_depend_on_who_takes_which(void **state)
+{
+    (void)state;
+    const uint64_t whole_cut[][3] = {{5, (1ull << 32) - 3000, 0}, {5, (1ull << 32) - 3000, 2000}};
+    size_t n;
+    float *got[2];
+    for (int i = 0; i < 2; i++)
+        got[i] = ops_same_bits(moments_run, whole_cut[i], &n);
+    assert_memory_equal(got[0], got[1], n * sizeof **got);
+    for (int i = 0; i < 2; i++)
         free(got[i]);
 }
 
@@ -391,6 +408,7 @@ int main(void)
         cmocka_unit_test(adamw_packs_what_it_writes),
         cmocka_unit_test(packing_at_random_is_right_on_average),
         cmocka_unit_test(moments_in_bf16_are_right_on_average),
+        cmocka_unit_test(moments_in_bf16_do_not_depend_on_who_takes_which),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,11 +63,19 @@ static void adamw_bf16(const struct adamw_work *w, float *param, const float *gr
     w->k->round_moments(&(struct moments){m, v, m_kept, v_kept}, n, (uint32_t)(key ^ key >> 32), (uint32_t)first);
 }
 
+/* Elements from `at` on that are taken at once: the random numbers of one call have one key, which their places' high
+ * halves decide, so that none goes beyond a multiple of 2^32. */
+static size_t adamw_chunk(const struct adamw_args *a, size_t at, size_t end)
+{
+    size_t n = end - at < BLOCK ? end - at : BLOCK, left = (size_t)(UINT32_MAX - (uint32_t)(a->first + at)) + 1;
+    return n < left ? n : left;
+}
+
 static void adamw_range(const struct adamw_work *w, size_t at, size_t end)
 {
     const struct adamw_args *a = w->a;
-    for (; at < end; at += BLOCK) {
-        size_t n = end - at < BLOCK ? end - at : BLOCK;
+    for (size_t n; at < end; at += n) {
+        n = adamw_chunk(a, at, end);
         float *param = (float *)cpu_ptr(a->param) + at;
         const float *grad = (const float *)cpu_ptr(a->grad) + at;
         if (a->moments == DTYPE_BF16)
