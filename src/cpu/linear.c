@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* y = epilogue(x w^T). Panels lie ready in the weight, or are widened from bf16 where the kernel multiplies floats. A
+/* y = epilogue(x w^T). Panels lie ready in the weight, or are widened from bf16 where the kernel multiplies floats, or
+ * expanded from a quantised weight. A
  * gate's part is a panel of gate rows with the panel of up rows for the same columns; where F is no multiple of 32 the
  * up columns straddle two panels. */
 #include "cpu/linear.h"
@@ -13,6 +14,7 @@ struct forward {
     const int32_t *rows;
     int64_t x_stride, n_out, n_panel;
     struct finish_call finish; /* addresses of row 0, column 0 */
+    enum dtype as;             /* of the product */
 };
 
 static const void *panel_at(const struct weight *w, int64_t panel, int64_t k)
@@ -35,6 +37,25 @@ static int panels_of_part(const struct product *p, int64_t part, int64_t panels[
     return p->part_panels;
 }
 
+/* n k from `begin` on; the last of them may be fewer than a block. */
+static void expand_panel(const struct product *p, int64_t panel, int64_t begin, int64_t n, char *to)
+{
+    const struct forward *f = p->context;
+    const struct expansion e = {f->a->w, p->kernel->lanes, f->as};
+    float part[K_STEP * PANEL];
+    for (int64_t at = 0; at < n; at += K_STEP) {
+        float *floats = (float *)(void *)to + at * PANEL;
+        if (p->kernel->form != FORM_F32) {
+            expand_words(&e, panel, begin + at, (uint32_t *)(void *)to + at / 2 * PANEL);
+        } else if (n - at >= K_STEP) {
+            expand_floats(&e, panel, begin + at, floats);
+        } else {
+            expand_floats(&e, panel, begin + at, part);
+            memcpy(floats, part, (size_t)(n - at) * PANEL * sizeof *part);
+        }
+    }
+}
+
 static int forward_panels(const struct product *p, int64_t part, int64_t begin, int64_t n, char *room, const void **out)
 {
     const struct forward *f = p->context;
@@ -46,7 +67,10 @@ static int forward_panels(const struct product *p, int64_t part, int64_t begin, 
         if (!p->built)
             continue;
         char *to = room + (size_t)i * bytes;
-        p->kernel->lanes->expand(out[i], n / 2 * PANEL, (float *)to);
+        if (dtype_is_quantised(f->a->w->dtype))
+            expand_panel(p, panels[i], begin, n, to);
+        else
+            p->kernel->lanes->expand(out[i], n / 2 * PANEL, (float *)to);
         out[i] = to;
     }
     return count;
@@ -60,7 +84,7 @@ static void forward_prepare(const struct product *p, int64_t row, int m, char *t
         if (p->kernel->form == FORM_BYTES)
             p->kernel->quantise(f->x ? f->x + at : NULL, f->x ? NULL : f->x_bf16 + at, k, p->k, row_at(p, to, r));
         else if (f->x)
-            product_put_row(p, to, r, f->x + at, k, f->a->w->dtype != DTYPE_F32);
+            product_put_row(p, to, r, f->x + at, k, f->as != DTYPE_F32);
         else
             product_put_row_bf16(p, to, r, f->x_bf16 + at, k);
     }
@@ -129,7 +153,7 @@ static void rows_in_place(struct product *p, const struct forward *f)
 {
     enum product_form form = p->kernel->form;
     const void *x = NULL;
-    if (form == FORM_F32 && f->a->w->dtype == DTYPE_F32)
+    if (form == FORM_F32 && f->as == DTYPE_F32)
         x = f->x;
     else if (form == FORM_PAIRS || form == FORM_TILES)
         x = f->x_bf16;
@@ -147,10 +171,16 @@ static void rows_in_place(struct product *p, const struct forward *f)
 void cpu_linear(struct queue *q, const struct linear_args *a)
 {
     const struct weight *w = a->w;
-    struct product p = {
-        .kernel = product_kernel(q, w->dtype, a->n_row, 0), .m = a->n_row, .k = panel_k(w), .part_panels = 1};
-    struct forward f = {
-        .a = a, .rows = cpu_ptr(a->rows), .n_panel = (w->n + PANEL - 1) / PANEL, .n_out = a->gate ? w->n / 2 : w->n};
+    enum dtype as = product_dtype(w, a->way);
+    struct product p = {.kernel = product_kernel(q, as, a->n_row, 0),
+                        .m = a->n_row,
+                        .k = as == DTYPE_F32 ? w->k : panel_k(w),
+                        .part_panels = 1};
+    struct forward f = {.a = a,
+                        .rows = cpu_ptr(a->rows),
+                        .n_panel = (w->n + PANEL - 1) / PANEL,
+                        .n_out = a->gate ? w->n / 2 : w->n,
+                        .as = as};
     f.x = a->x_dtype == DTYPE_BF16 ? NULL : cpu_ptr(a->x);
     f.x_bf16 = a->x_dtype == DTYPE_BF16 ? cpu_ptr(a->x) : NULL;
     f.x_stride = a->x_stride ? a->x_stride : w->k;
@@ -158,7 +188,7 @@ void cpu_linear(struct queue *q, const struct linear_args *a)
     if (a->gate)
         p.part_panels = f.n_out % PANEL ? 3 : 2;
     p.n_part = (f.n_out + PANEL - 1) / PANEL;
-    p.built = w->dtype == DTYPE_BF16 && p.kernel->form == FORM_F32;
+    p.built = as != w->dtype || (as == DTYPE_BF16 && p.kernel->form == FORM_F32);
     p.panels = forward_panels;
     p.prepare = forward_prepare;
     p.fetch = forward_fetch;

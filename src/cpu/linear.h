@@ -86,7 +86,19 @@ struct linear_lanes {
     void (*pair_columns)(const float *x, int64_t stride, int n_row, int n_col, uint32_t *out, int64_t out_stride);
     /* n <= 16 words (bf16 of low[i], bf16 of high[i]) and zeros up to 16; NULL counts as zeros. */
     void (*pair)(const float *low, const float *high, int n, uint32_t *out);
+    void (*values)(enum dtype t, const char *block, int part, float *out); /* use quantised_expand */
+    void (*round_values)(const float *x,
+                         uint32_t *out); /* [K_STEP][PANEL] values to [K_STEP/2][PANEL] words of a BF16 panel */
 };
+/* out f32 [32][32] := the 32 k from k (a multiple of 32) on of a quantised panel, past K zeros: the values that GGUF's
+ * own conversion gives. */
+static inline void quantised_expand(const struct linear_lanes *lanes, const struct weight *w, int64_t panel, int64_t k,
+                                    float *out)
+{
+    lanes->values(w->dtype, panel_quantised(w, panel, k), 0, out);
+    if (w->k - k < K_STEP)
+        memset(out + (w->k - k) * PANEL, 0, (size_t)(K_STEP - (w->k - k)) * PANEL * sizeof *out);
+}
 
 struct product_kernel {
     const struct linear_lanes *lanes;
@@ -108,6 +120,36 @@ struct product_kernel {
 /* The kernel for products of this type with so many rows; `streaming`: for dw, where sums must not depend on how rows
  * are split over calls. */
 const struct product_kernel *product_kernel(const struct queue *q, enum dtype t, int rows, int streaming);
+
+/* The type that products with w are computed in. */
+static inline enum dtype product_dtype(const struct weight *w, enum quantised_way way)
+{
+    if (!dtype_is_quantised(w->dtype) || way == QUANTISED_INT8)
+        return w->dtype;
+    return way == QUANTISED_BF16 ? DTYPE_BF16 : DTYPE_F32;
+}
+/* The values of quantised_expand as another type's panels have them. */
+struct expansion {
+    const struct weight *w;
+    const struct linear_lanes *lanes;
+    enum dtype as; /* F32; BF16: rounded to it */
+};
+static inline void expand_words(const struct expansion *e, int64_t panel, int64_t k, uint32_t *out) /* of BF16 */
+{
+    float values[K_STEP * PANEL];
+    quantised_expand(e->lanes, e->w, panel, k, values);
+    e->lanes->round_values(values, out);
+}
+static inline void expand_floats(const struct expansion *e, int64_t panel, int64_t k, float *out)
+{
+    uint32_t words[K_STEP / 2 * PANEL];
+    if (e->as == DTYPE_BF16) {
+        expand_words(e, panel, k, words);
+        e->lanes->expand(words, K_STEP / 2 * PANEL, out);
+    } else {
+        quantised_expand(e->lanes, e->w, panel, k, out);
+    }
+}
 
 struct product {
     const struct product_kernel *kernel;

@@ -9,7 +9,8 @@
  * added pairwise: 8 apart, 4, 2, 1). exp, log, sigmoid are the backend's own polynomials with the same operation order
  * on every instruction set. quantised weights: activations are rounded to int8 in blocks of 32 k, a block's products
  * are one exact integer sum, and a chain of fused multiply-adds runs over the blocks in order: the same bits on every
- * instruction set. Forward products, look-up, pack and unpack only. bf16 weights: activations are rounded to bf16,
+ * instruction set. Or their values are expanded, some at a time, and multiplied as a weight of f32 or bf16 (enum
+ * quantised_way). bf16 weights: activations are rounded to bf16,
  * products accumulate in f32; bits may differ between instruction sets only. All activations are f32 unless a dtype
  * member says otherwise; bf16 members are allowed where noted. Strides are in elements; 0 = dense. */
 #ifndef TENSOR_OPS_H
@@ -73,6 +74,11 @@ struct weight_unpack_args {
     struct span dst;
 };
 
+/* How a product reads a quantised weight: x becomes int8; or the weight's values are taken, as they are or rounded to
+ * bf16, and the product is that of an F32 or a BF16 weight that holds them, bit for bit. No other copy of the weight is
+ * made: values live in scratch for as long as they are multiplied. Other weights have one way only. */
+enum quantised_way { QUANTISED_INT8, QUANTISED_F32, QUANTISED_BF16 };
+
 /* y[t,n] = epilogue(sum_k x[r(t),k] w[n,k]); r(t) = rows[t] when rows is given, else t.
  * gate: w has 2F rows (F gate rows, then F up rows); y [T,F] = act(gate) * up. activate, without gate: y = act(sum +
  * bias). bias f32 [N]. residual f32 [T,N] is added last and may be y itself; its rows are residual_stride apart (0:
@@ -91,10 +97,12 @@ struct linear_args {
     int gate, activate;
     enum activation act;
     int64_t residual_stride;
+    enum quantised_way way;
     struct span wide; /* with gate or activate (then without residual, y dense): linear_wide_bytes(), or SPAN_NONE */
 };
 /* dx[t,k] (+)= sum_n dy[t,n] w[n,k], chain over n in order. accumulate: the chain's result is added to dx. dx f32
- * [T,K], dy f32 [T,N]. count: only over n in [first, first + count), first a multiple of 32; 0: all. */
+ * [T,K], dy f32 [T,N]. count: only over n in [first, first + count), first a multiple of 32; 0: all. way: of a
+ * quantised w, not INT8. */
 struct linear_dx_args {
     const struct weight *w;
     int n_row;
@@ -104,6 +112,7 @@ struct linear_dx_args {
     int64_t dx_stride;
     int accumulate;
     int64_t first, count;
+    enum quantised_way way;
 };
 /* dw[n,k] = dw[n,k] then one chain over t of dy[t,n] x[t,k], in order of t, continuing from the value in dw: so
  * splitting the rows over several calls gives the same bits. compute BF16: dy and x are rounded to bf16 and taken in
