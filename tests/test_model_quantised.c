@@ -94,7 +94,8 @@ static void test_a_files_blocks_are_kept(void **state)
         sum += g->weight ? weight_bytes(d, (struct weight_shape){g->n, g->k, weight_dtype(g->weight)}) : 0;
         vectors += g->weight ? 0 : ((size_t)g->n * 4 + 63) / 64 * 64;
     }
-    assert_int_equal(model_weight_bytes(&bytes, &m->desc, d, ck, DTYPE_Q8, &err), 0);
+    assert_int_equal(
+        model_weight_bytes(&bytes, &m->desc, d, &(struct model_packing){.source = ck, .dtype = DTYPE_Q8}, &err), 0);
     assert_int_equal(bytes, sum + vectors);
     model_close(m);
     checkpoint_close(ck);
@@ -213,7 +214,8 @@ static void test_smollm2_keeps_its_width(void **state)
     struct device *d = open_device(NULL, 1);
     assert_int_equal(checkpoint_open(&ck, path, &err), 0);
     assert_int_equal(model_desc_parse(&desc, checkpoint_config(ck), path, &err), 0);
-    assert_int_equal(model_weight_bytes(&bytes, &desc, d, ck, DTYPE_Q8, &err), 0);
+    assert_int_equal(
+        model_weight_bytes(&bytes, &desc, d, &(struct model_packing){.source = ck, .dtype = DTYPE_Q8}, &err), 0);
     /* 34 bytes of 32 for the embedding, 20 for the layers' 960 + 576 + 3072 + 1536 * 576 / 576 rows of 576, and 61
      * norms */
     assert_int_equal(bytes, 49152 * 18 * 34 + 30 * (960 + 576 + 3072 + 1536) * 18 * 20 + 61 * 576 * 4);

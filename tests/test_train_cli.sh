@@ -52,6 +52,25 @@ grep -q "isara pull a/c" <<<"$out" || fail "a name that is not there: $out"
 out=$("$ISARA" tokenize --model "$tmp/hub" --text "Why?" 2>&1) && fail "a directory without one has a tokenizer"
 grep -q "wanted tokenizer.json" <<<"$out" || fail "a directory without a tokenizer: $out"
 
+# An adapter over a quantised file: killed and begun again it has the same bits, and it stands beside the file's blocks.
+"$ISARA" convert --model $m --to gguf --type q8_0 --output "$tmp/m.gguf" $quiet || fail "convert to q8_0 failed"
+over() { "$ISARA" train --model "$tmp/m.gguf" --data models/seeds.jsonl --lora-r 4 --lora-target-modules all-linear --learning-rate 0.01 --max-steps 6 --save-steps 2 $quiet "$@"; }
+over --threads 1 --output "$tmp/q8" || fail "LoRA over a quantised file failed"
+over --threads 2 --output "$tmp/q8cut" & child=$!
+for _ in $(seq 600); do [ -s "$tmp/q8cut/checkpoint.safetensors" ] && break; sleep 0.02; done
+kill -KILL $child 2>/dev/null; wait $child 2>/dev/null
+over --threads 2 --output "$tmp/q8cut" || fail "going on over a quantised file failed"
+cmp "$tmp/q8/adapter_model.safetensors" "$tmp/q8cut/adapter_model.safetensors" || fail "a quantised file, killed: another adapter"
+say8() { "$ISARA" generate --input "$tmp/in.jsonl" --dtype q8 $quiet "$@"; }
+say8 --model "$tmp/q8" >"$tmp/1"; say8 --model "$tmp/m.gguf" --adapter "$tmp/q8" --threads 1 >"$tmp/2"; say8 --model "$tmp/m.gguf" >"$tmp/3"
+cmp "$tmp/1" "$tmp/2" || fail "q8: --adapter says other things than --model"
+[ -s "$tmp/1" ] && ! cmp -s "$tmp/1" "$tmp/3" || fail "q8: the adapter changes nothing"
+out=$("$ISARA" train --model "$tmp/m.gguf" --data models/seeds.jsonl --output "$tmp/none" --dry-run 2>&1)
+grep -q "16 bytes more a weight" <<<"$out" || fail "tuning all weights of a quantised file says nothing of it: $out"
+out=$("$ISARA" plan --model "$tmp/m.gguf" --seeds models/seeds.jsonl --json)
+grep -q '"dequantises": true' <<<"$out" || fail "the plan does not say that weights are taken out of the file: $out"
+grep -q '"dequantises": false' <<<"$("$ISARA" plan --model "$tmp/m.gguf" --seeds models/seeds.jsonl --train-lora-r 4 --json)" || fail "the plan takes the weights out of the file for an adapter"
+
 # pytorch_model.bin in f16 with one storage for embedding and head: trained as its safetensors are, saved in f16 and with one matrix.
 for i in 3 4 5 6 7 8; do echo "{\"prompt_token_ids\":[1,5,9,$i],\"completion_token_ids\":[7,8,12,2]}"; done >"$tmp/ids.jsonl"
 "$ISARA" convert --model tests/golden/pickle/tied --output "$tmp/tied" $quiet || fail "convert of pytorch_model.bin failed"

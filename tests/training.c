@@ -53,7 +53,10 @@ int training_here(struct training *r)
     r->err = (struct error){0};
     if (device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = r->n_thread}, &r->err) ||
         checkpoint_open(&source, r->source ? r->source : training_model, &r->err) ||
-        model_open(&model, device, source, &(struct model_options){.dtype = r->options.dtype}, &r->err))
+        model_open(&model, device, source,
+                   &(struct model_options){.dtype = r->options.dtype,
+                                           .keep_blocks = !r->dequantised && train_keeps_blocks(&r->options, source)},
+                   &r->err))
         fail_msg("%s", r->err.message);
     struct train_job job = {.model = model,
                             .source = source,

@@ -14,7 +14,7 @@ extern const char training_model[];
 struct training {
     const char *source, *directory;
     struct train_options options;
-    int n_thread, first_row, n_row;
+    int n_thread, first_row, n_row, dequantised; /* a quantised file, for an adapter too */
     long interrupt_at, stop_after;
     void (*on_step)(void *user, const struct train_step *step);
     void *user;

@@ -7,7 +7,8 @@ defaults.json: of every family an adapter of PEFT's default target modules (of i
                the modules, the sum, the mean loss of the tokens behind the prompt and the norm of its gradient by each factor
 classifiers.json: adapters of classifiers, whose head is trained beside them (modules_to_save), over classifiers and language models of tests/golden/families:
                logits of two texts, their mean loss and the norms of its gradient
-Run with the versions of bench/requirements.txt; with the argument "classifiers" those alone are made."""
+quantised.json: adapters of all matrices over quantised GGUF files of tests/golden, as transformers dequantises them: as defaults.json
+Run with the versions of bench/requirements.txt; with the argument "classifiers" or "quantised" those alone are made."""
 import json, os, shutil, sys
 
 import peft, torch, transformers
@@ -39,14 +40,18 @@ def total(model):
 
 
 def default(name, modules):
-    base, out = os.path.join(OUT, "..", "families", name), os.path.join(OUT, "default_" + name)
+    base = os.path.join(OUT, "..", "families", name)
     load = lambda: transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation="eager")
+    return expected(load, os.path.join(OUT, "default_" + name), "../../families/" + name, modules)
+
+
+def expected(load, out, base, modules):
     torch.manual_seed(12)
     model = get_peft_model(load(), LoraConfig(r=2, lora_alpha=5, init_lora_weights=False, task_type="CAUSAL_LM", target_modules=modules))
     with torch.no_grad():
         for n, p in model.named_parameters():
             p.mul_(0.2 if ".lora_" in n else 1)
-    model.peft_config["default"].base_model_name_or_path = "../../families/" + name
+    model.peft_config["default"].base_model_name_or_path = base
     model.save_pretrained(out)
     os.remove(os.path.join(out, "README.md"))
     lp = torch.log_softmax(model(torch.tensor([IDS])).logits[0].double(), -1)
@@ -54,7 +59,7 @@ def default(name, modules):
     loss.backward()
     norms = {n.replace(".default", ""): p.grad.norm().item() for n, p in model.named_parameters() if p.requires_grad}
     again = total(PeftModel.from_pretrained(load(), out))
-    assert abs(again + loss.item() * (len(IDS) - PROMPT)) < 1e-4, name
+    assert abs(again + loss.item() * (len(IDS) - PROMPT)) < 1e-4, base
     return {"modules": ATTENTION if isinstance(modules, str) else sorted(model.peft_config["default"].target_modules), "sum": again, "loss": loss.item(), "gradient_norms": norms}
 
 
@@ -96,9 +101,20 @@ def classifiers():
     json.dump({"versions": meta, "texts": TEXTS, "labels": LABELS, "models": found}, open(os.path.join(OUT, "classifiers.json"), "w"), indent=1)
 
 
+QUANTISED = ["tiny_q4"]
+ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def quantised():
+    meta = {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
+    load = lambda name: lambda: transformers.AutoModelForCausalLM.from_pretrained(os.path.join(OUT, ".."), gguf_file=name + ".gguf", dtype=torch.float32, attn_implementation="eager")
+    found = {name: expected(load(name), os.path.join(OUT, "quantised_" + name), "../../" + name + ".gguf", ALL) for name in QUANTISED}
+    json.dump({"versions": meta, "ids": IDS, "prompt": PROMPT, "models": found}, open(os.path.join(OUT, "quantised.json"), "w"), indent=1)
+
+
 def main():
-    if sys.argv[1:] == ["classifiers"]:
-        classifiers()
+    if sys.argv[1:] in (["classifiers"], ["quantised"]):
+        globals()[sys.argv[1]]()
         return
     shutil.rmtree(OUT, ignore_errors=True)
     torch.manual_seed(11)
@@ -131,6 +147,7 @@ def main():
     found = {name: default(name, modules) for name, modules in DEFAULTS.items()}
     json.dump({"versions": meta, "ids": IDS, "prompt": PROMPT, "models": found}, open(os.path.join(OUT, "defaults.json"), "w"), indent=1)
     classifiers()
+    quantised()
 
 
 main()

@@ -15,7 +15,7 @@ enum open_task { OPEN_SFT, OPEN_CLASSIFY, OPEN_REWARD };
 struct open_options {
     struct api_common common;
     struct generate_engine_asked engine;
-    int head, task, init;
+    int head, task, init, keep;
     const char *adapter, *labels;
 };
 static const struct field rows[] = {
@@ -26,6 +26,8 @@ static const struct field rows[] = {
      .help = "what it is trained to be"},
     {FIELD("labels", FIELD_STRING, struct open_options, labels), .argument = "FILE",
      .help = "rows that have the labels of a new classifier's head"},
+    {FIELD("keep-blocks", FIELD_FLAG, struct open_options, keep), .initial = "false",
+     .help = "matrices of a quantised file stay as they are; dtype is then their products' arithmetic"},
     {FIELD("init", FIELD_FLAG, struct open_options, init), .initial = "false",
      .help = "the path is a config.json; weights are drawn by seed"},
 };
@@ -72,8 +74,10 @@ static int open_new(struct isara_model *m, const char *path, const struct open_o
 static int open_model(struct isara_model *m, const struct open_options *o, struct error *err)
 {
     static const enum model_task tasks[] = {MODEL_LM, MODEL_CLASSIFY, MODEL_REWARD};
-    struct model_options mo = {
-        .task = o->head ? tasks[o->task] : MODEL_BODY, .check_finite = 1, .dtype = api_dtype(&o->common)};
+    struct model_options mo = {.task = o->head ? tasks[o->task] : MODEL_BODY,
+                               .check_finite = 1,
+                               .keep_blocks = o->keep,
+                               .dtype = api_dtype(&o->common)};
     if (o->task != OPEN_SFT)
         return api_open_head(m, &mo, o->labels, err);
     if (!weight_supported(m->device, mo.dtype))

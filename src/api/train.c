@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/file.h"
+#include "method/plan.h"
 #include "tensor/profile.h"
 #include "train/fields.h"
 
@@ -104,6 +105,8 @@ static int set_options(struct work *w, json_t **keep, struct error *err)
     int rc = api_options(w->job->options, tables, 2, keep, err);
     w->options.seed = w->more.seed;
     w->options.dtype = model_dtype(w->model->model);
+    if (w->options.dtype == DTYPE_Q8 && w->options.lora_r)
+        w->options.dtype = DTYPE_BF16; /* the activations' */
     rc = rc ? rc : train_options_check(&w->options, err);
     rc = rc ? rc : train_check_source(&w->options, w->model->checkpoint, model_desc(w->model->model), err);
     return rc || (w->job->data && w->job->output)
@@ -145,6 +148,16 @@ static int train(struct work *w, struct isara_trained *out, struct error *err)
     return rc;
 }
 
+static void say_memory(const struct work *w)
+{
+    const struct model *m = w->model->model;
+    const struct train_base base = {model_desc(m), model_packed_bytes(m)};
+    int tokens = w->options.max_length * w->options.batch_size;
+    log_line(LOG_INFO, "memory at most %zu MiB", train_memory(&base, &w->options, tokens) >> 20);
+    if (!w->options.lora_r && w->model->checkpoint && checkpoint_any_blocks(w->model->checkpoint))
+        log_line(LOG_INFO, "%s", plan_dequantised);
+}
+
 int isara_train(struct isara_model *m, const struct isara_training *job, struct isara_trained *out,
                 struct isara_error *to)
 {
@@ -157,8 +170,7 @@ int isara_train(struct isara_model *m, const struct isara_training *job, struct 
     if (!rc && w.more.eval_data)
         rc = read_rows(&w, w.more.eval_data, &w.eval, &err);
     if (!rc)
-        log_line(LOG_INFO, "memory at most %zu MiB",
-                 train_memory(model_desc(m->model), &w.options, w.options.max_length * w.options.batch_size) >> 20);
+        say_memory(&w);
     if (!rc && w.more.dry_run)
         rc = dirs_check(job->output, &err);
     else if (!rc)

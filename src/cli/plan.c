@@ -87,6 +87,12 @@ static int put_elsewhere(const struct plan *plan, const struct align_options *o,
     return text ? 0 : error_set_nomem(err, 256, "a plan");
 }
 
+static void say_dequantised(const struct plan_model *m, const struct align_options *o)
+{
+    if (plan_dequantises(m, o))
+        printf("             %s\n", plan_dequantised);
+}
+
 static int plan_method(struct cli_model *p, const struct model_desc *d, const struct align_options *o,
                        const struct cli_values *v, struct error *err)
 {
@@ -102,9 +108,9 @@ static int plan_method(struct cli_model *p, const struct model_desc *d, const st
     if (v->json) {
         printf("\"parameters\": %.0f, \"loaded_bytes\": %.0f, \"ask_bytes\": %.0f, \"answer_bytes\": %.0f, "
                "\"tune_bytes\": %.0f, \"peak_bytes\": %.0f, \"machine_bytes\": %.0f, "
-               "\"ask_seconds\": %.1f, \"answer_seconds\": %.1f, \"tune_seconds\": %.1f",
+               "\"ask_seconds\": %.1f, \"answer_seconds\": %.1f, \"tune_seconds\": %.1f, \"dequantises\": %s",
                d->n_param, plan.loaded, plan.ask, plan.answer, plan.tune, plan.peak, plan.machine, plan.ask_seconds,
-               plan.answer_seconds, plan.tune_seconds);
+               plan.answer_seconds, plan.tune_seconds, plan_dequantises(&m, o) ? "true" : "false");
         rc = put_elsewhere(&plan, o, err);
         printf("}\n");
         if (rc)
@@ -116,6 +122,7 @@ static int plan_method(struct cli_model *p, const struct model_desc *d, const st
     printf("memory       %.0f MiB at the peak: ask %.0f, answer %.0f, tune %.0f; the machine has %.0f: %s\n",
            plan.peak / MIB, plan.ask / MIB, plan.answer / MIB, plan.tune / MIB, plan.machine / MIB,
            fits(plan.peak, plan.machine));
+    say_dequantised(&m, o);
     printf("time         ask %.0f s, answer %.0f s, tune %.0f s for %d rounds of %d attempts\n", plan.ask_seconds,
            plan.answer_seconds, plan.tune_seconds, o->rounds, o->attempts);
     say_elsewhere(&plan, o);
@@ -138,15 +145,21 @@ static int plan_train(struct cli_model *p, const struct model_desc *d, const str
                       const struct align_options *o, struct error *err)
 {
     struct train_data data = {0};
+    struct train_base base;
     size_t bytes = 0;
-    int rc = train_data_read(
-        &data, cli_source(v, v->data),
-        &(struct row_maker){.tokenizer = p->tokenizer, .desc = d, .max_length = o->train.max_length}, err);
+    int rc = train_base_of(&base, d, p->device, p->checkpoint, &o->train, err);
+    rc = rc ? rc
+            : train_data_read(
+                  &data, cli_source(v, v->data),
+                  &(struct row_maker){.tokenizer = p->tokenizer, .desc = d, .max_length = o->train.max_length}, err);
     if (!rc)
-        rc = train_memory_of(d, &o->train, &data, &bytes, err);
+        rc = train_memory_of(&base, &o->train, &data, &bytes, err);
     train_data_free(&data);
     if (!rc)
         print_one("tuning", (double)bytes + plan_tuning_rest(p->tokenizer), plan_machine(p->device), v->json);
+    const struct plan_model m = model_of(p, d);
+    if (!rc && !v->json)
+        say_dequantised(&m, o);
     return rc;
 }
 

@@ -39,8 +39,13 @@ static int open_model(struct isara_model **m, const struct options *options, con
 {
     static const char *const own[] = {"seed", "dtype", "threads", "isa", "adapter", "task", NULL};
     struct isara_error problem = {0};
+    struct train_options o;
     json_t *all = NULL;
-    int rc = options_object(options, 0, own, &all, err);
+    train_options_default(&o);
+    int rc = options_apply(options, SCOPE_PLAIN, GROUP_TRAIN, &o, err);
+    rc = rc ? rc : options_object(options, 0, own, &all, err);
+    if (!rc && json_object_set_new(all, "keep_blocks", json_boolean(o.lora_r && !v->init)))
+        rc = error_set_nomem(err, 64, "options");
     if (!rc && (json_object_set_new(all, "labels", json_string(v->data)) ||
                 json_object_set_new(all, "init", json_boolean(v->init != NULL))))
         rc = error_set(err, ERROR_USAGE, "--data: wanted UTF-8 text");

@@ -119,7 +119,8 @@ static int estimate_job(struct experiment *x, int i, struct device *device, stru
     if (!rc && in->limit && in->limit < seeds.n)
         seeds.n = in->limit;
     rc = rc ? rc : shape_plan(x, j, &seeds, err);
-    const struct plan_model model = {&m->desc, m->source, m->tokenizer, device, &m->rates};
+    const struct plan_model model = {
+        .desc = &m->desc, .source = m->source, .tokenizer = m->tokenizer, .device = device, .rates = &m->rates};
     rc = rc ? rc : plan_align(&p, &model, &seeds, &j->plan, err);
     if (!rc)
         take_plan(j, &p);

@@ -254,6 +254,5 @@ void generate_memory_bound(struct generate_engine *e, const struct generate_requ
     set_sizes(&sized, &p);
     *kv_bytes = (size_t)budget_pages(&sized, &p) * plan_page_bytes(e);
     *other_bytes = sized.slab_bytes + device_io_bytes(&sized, at) +
-                   model_workspace_bytes(e->device, e->desc, model_dtype(e->model),
-                                         sized.max_batch + e->options.prefill_chunk, sized.max_batch);
+                   model_workspace_size(e->model, sized.max_batch + e->options.prefill_chunk, sized.max_batch);
 }

@@ -175,8 +175,16 @@ int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t
 
 int checkpoint_has_blocks(const struct tensor_info *t)
 {
-    return !whole(t)->delta && !whole(t)->plus_one && !whole(t)->turned &&
+    return (!whole(t)->delta || !whole(t)->delta->magnitude) && !whole(t)->plus_one && !whole(t)->turned &&
            (t->storage == STORAGE_Q8_0 || t->storage == STORAGE_Q4_0 || t->storage == STORAGE_Q4_1);
+}
+
+int checkpoint_any_blocks(const struct checkpoint *ck)
+{
+    for (size_t i = 0; i < ck->n_tensor; i++)
+        if (checkpoint_has_blocks(&ck->tensors[i].info))
+            return 1;
+    return 0;
 }
 
 int checkpoint_read_blocks(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row,

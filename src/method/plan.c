@@ -22,10 +22,21 @@ static double tokenizer_bytes(const struct tokenizer *t)
 
 int plan_loaded(double *bytes, const struct plan_model *m, enum dtype t, struct error *err)
 {
+    const struct model_packing p = {m->source, t, m->keep_blocks};
     size_t weights = 0;
-    int rc = model_weight_bytes(&weights, m->desc, m->device, m->source, t, err);
+    int rc = model_weight_bytes(&weights, m->desc, m->device, &p, err);
     *bytes = (double)weights + tokenizer_bytes(m->tokenizer) + PROCESS_BYTES;
     return rc;
+}
+
+const char plan_dequantised[] =
+    "the model's file is quantised: to tune all weights they are held in the training's type beside f32 masters, "
+    "gradients and moments, 16 bytes more a weight; an adapter (--train-lora-r, train: --lora-r) leaves them as they "
+    "are";
+
+int plan_dequantises(const struct plan_model *m, const struct align_options *o)
+{
+    return !o->train.lora_r && m->source && checkpoint_any_blocks(m->source);
 }
 
 double plan_tuning_rest(const struct tokenizer *t)
@@ -154,9 +165,12 @@ static double rows_of_round(const struct align_options *o, int n_seed, int t)
 }
 
 /* The seeds and as many rows again as half of all attempts, of the seeds' lengths. */
-static int tune_bytes(const struct model_desc *d, const struct align_options *o, const struct lengths *l, double *bytes,
+static int tune_bytes(const struct plan_model *m, const struct align_options *o, const struct lengths *l, double *bytes,
                       struct error *err)
 {
+    const struct model_desc *d = m->desc;
+    const struct model_packing packing = {m->source, o->dtype, 1};
+    struct train_base base = {.desc = d};
     struct train_data data = {0};
     int n = l->n + least(o->attempts * rounds_asked(o, o->rounds) * kept_at_most(o) / 2, MOST_LOADS), rc = 0,
         longest = o->train.max_length;
@@ -171,8 +185,10 @@ static int tune_bytes(const struct model_desc *d, const struct align_options *o,
         rc = train_data_add_ids(&(struct row_maker){.data = &data, .desc = d, .max_length = longest}, ids,
                                 least(p->question + p->answer, longest), least(p->question, longest - 1), id, err);
     }
+    if (!rc && m->keep_blocks)
+        rc = model_weight_bytes(&base.weights, d, m->device, &packing, err);
     if (!rc)
-        rc = train_memory_of(d, &o->train, &data, &result, err);
+        rc = train_memory_of(&base, &o->train, &data, &result, err);
     *bytes = (double)result;
     if (o->tune_loss == ALIGN_LOSS_SOFT)
         *bytes += (double)data.n_target * TEACHER_TOP * 8;
@@ -247,14 +263,17 @@ static void plan_elsewhere(struct plan *p, const struct align_options *o)
     }
 }
 
-int plan_align(struct plan *p, const struct plan_model *m, const struct seeds *seeds, const struct align_options *o,
+int plan_align(struct plan *p, const struct plan_model *model, const struct seeds *seeds, const struct align_options *o,
                struct error *err)
 {
+    struct plan_model as_kept = *model;
+    const struct plan_model *m = &as_kept;
+    as_kept.keep_blocks = train_keeps_blocks(&o->train, model->source);
     *p = (struct plan){.machine = plan_machine(m->device)};
     struct lengths l = {NULL, 0};
     struct generate_load *loads = mem_calloc((size_t)least(o->attempts * o->answers, MOST_LOADS) + 1, sizeof *loads);
     int rc = loads ? count_pairs(m->tokenizer, seeds, &l, err) : error_set_nomem(err, sizeof *loads, "a plan");
-    rc = rc ? rc : tune_bytes(m->desc, o, &l, &p->tune, err);
+    rc = rc ? rc : tune_bytes(m, o, &l, &p->tune, err);
     rc = rc ? rc : plan_loaded(&p->loaded, m, o->dtype, err);
     for (int i = 0; i < l.n && !rc; i++) {
         p->question_tokens += (double)l.pairs[i].question / l.n;

@@ -35,7 +35,11 @@ struct plan_model {
     const struct tokenizer *tokenizer; /* NULL: it has none */
     struct device *device;
     struct plan_rates *rates; /* NULL: measured anew */
+    int keep_blocks;          /* model_options'; plan_align knows by itself */
 };
+/* Whether tuning needs another form of the model's weights than its file's blocks. */
+int plan_dequantises(const struct plan_model *m, const struct align_options *o);
+extern const char plan_dequantised[]; /* what is said then */
 /* Bytes of it loaded in this type. */
 int plan_loaded(double *bytes, const struct plan_model *m, enum dtype dtype, struct error *err);
 /* What tuning has resident beside train_memory's slabs. */

@@ -18,6 +18,8 @@ static int plan_of(struct plan *p, const struct align_options *o, struct device 
     rc = rc ? rc : seeds_read_fields(&seeds, align_source(o, o->seeds), 1, err);
     const struct plan_model m = {.desc = &d, .source = source, .tokenizer = tokenizer, .device = device};
     rc = rc ? rc : plan_align(p, &m, &seeds, o, err);
+    if (!rc && plan_dequantises(&m, o))
+        log_line(LOG_INFO, "plan: %s", plan_dequantised);
     seeds_free(&seeds);
     tokenizer_close(tokenizer);
     checkpoint_close(source);

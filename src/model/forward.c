@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The forward pass without gradients: one workspace that every layer reuses, the residual stream updated in place. */
-#include "model/parts.h"
+#include "model/lora.h"
 
 #include "base/mem.h"
 
@@ -12,6 +12,7 @@ struct model_workspace {
     struct span words;                     /* with project_in: f32 [T,model_width] */
     struct span gathered, hidden, outward; /* f32 [n_out,C]; outward, with project_out: [n_out,model_width] */
     int max_row, max_out;
+    int adapter, up; /* rows of the widest adapter, 0: none; one stands beside gate and up */
 };
 
 static void carve_workspace(struct carver *c, const struct device *device, const struct model_desc *d, enum dtype dtype,
@@ -28,6 +29,8 @@ static void carve_workspace(struct carver *c, const struct device *device, const
     io->att_dtype = act;
     size_t wide = linear_wide_bytes(device, w->max_row, desc_up_width(d));
     io->wide = wide ? carve(c, wide / 4, 1, DTYPE_F32) : SPAN_NONE;
+    io->u = w->adapter ? carve(c, t, w->adapter, act) : SPAN_NONE;
+    io->gate_up = w->up ? carve(c, t, desc_up_width(d), DTYPE_F32) : SPAN_NONE;
     if (d->place != PLACE_PRE)
         io->raw1 = io->raw2 = io->post = carve(c, t, d->n_embd, DTYPE_F32);
     carve_rotations(c, d, w->max_row, io);
@@ -48,16 +51,32 @@ size_t model_workspace_bytes(const struct device *device, const struct model_des
     return c.used;
 }
 
+static void size_workspace(struct model_workspace *w, const struct model *m, int max_row, int max_out)
+{
+    w->max_row = max_row;
+    w->max_out = max_out;
+    w->adapter = lora_widest(m);
+    for (int l = 0; m->lora && l < m->desc.n_layer; l++)
+        w->up |= m->lora->groups[layer_index(m, l, PART_GATE_UP)].n_module > 0;
+}
+
+size_t model_workspace_size(const struct model *m, int max_row, int max_out)
+{
+    struct carver c = {NULL, 0};
+    struct model_workspace w = {0};
+    size_workspace(&w, m, max_row, max_out);
+    carve_workspace(&c, m->device, &m->desc, m->dtype, &w);
+    return c.used;
+}
+
 int model_workspace_new(struct model_workspace **out, const struct model *m, int max_row, int max_out,
                         struct error *err)
 {
     struct model_workspace *w = *out = mem_calloc(1, sizeof *w);
     if (!w)
         return error_set_nomem(err, sizeof *w, "a workspace");
-    w->max_row = max_row;
-    w->max_out = max_out;
-    int rc = buffer_new(&w->slab, m->device, model_workspace_bytes(m->device, &m->desc, m->dtype, max_row, max_out),
-                        "activations", err);
+    size_workspace(w, m, max_row, max_out);
+    int rc = buffer_new(&w->slab, m->device, model_workspace_size(m, max_row, max_out), "activations", err);
     if (rc) {
         model_workspace_free(w);
         *out = NULL;
@@ -85,7 +104,8 @@ void embed_forward(const struct model *m, struct queue *q, const struct model_ba
                      .w = m->groups[0].weight, .n_row = b->n_row, .tokens = b->tokens, .y = m->project_in ? words : x});
     if (m->project_in)
         tensor_linear(
-            q, &(struct linear_args){.w = m->groups[m->project_in].weight, .n_row = b->n_row, .x = words, .y = x});
+            q, &(struct linear_args){
+                   .w = m->groups[m->project_in].weight, .n_row = b->n_row, .x = words, .y = x, .way = model_way(m)});
     if (d->embed_scale > 0)
         tensor_scale(q, &(struct scale_args){(size_t)b->n_row * (size_t)d->n_embd, d->embed_scale, x, x});
     if (m->positions)
@@ -160,7 +180,8 @@ void project_out_forward(const struct model *m, struct queue *q, int n, struct t
                                            .x = x.at,
                                            .x_dtype = x.dtype,
                                            .y = y.at,
-                                           .y_dtype = y.dtype});
+                                           .y_dtype = y.dtype,
+                                           .way = model_way(m)});
 }
 
 void model_forward(const struct model *m, struct queue *q, struct model_workspace *w, const struct model_batch *batch,
@@ -187,7 +208,8 @@ void model_head(const struct model *m, struct queue *q, struct span hidden, int 
                                            .n_row = n,
                                            .x = hidden,
                                            .y = logits,
-                                           .bias = group_vector(m, m->head_bias)});
+                                           .bias = group_vector(m, m->head_bias),
+                                           .way = model_way(m)});
     if (m->desc.logit_cap > 0 && m->desc.task == MODEL_LM)
         tensor_soft_cap(q, &(struct soft_cap_args){(size_t)n * (size_t)m->desc.n_vocab, m->desc.logit_cap, logits});
 }

@@ -188,9 +188,11 @@ static void project(const struct layer *l, const struct projection *p)
                                               .rows = p->rows,
                                               .y = p->y,
                                               .bias = layer_vector(l, p->part + 1),
-                                              .residual = p->residual});
+                                              .residual = p->residual,
+                                              .way = model_way(l->m)});
     if (adapter)
-        lora_forward(&(struct lora_pass){l->m, l->q, adapter, p->n_row, p->x, l->io->u, p->x_dtype}, p->y, g->n);
+        lora_forward(&(struct lora_pass){l->m, l->q, adapter, p->n_row, p->x, l->io->u, p->x_dtype, p->rows}, p->y,
+                     g->n);
 }
 
 void layer_input_forward(const struct layer *l, enum layer_part norm, int n_row, struct span x, struct norm_kept kept,
@@ -262,7 +264,8 @@ static void project_up(const struct layer *l, int n_row)
                                                   .x_dtype = l->act,
                                                   .y = io->gate_up,
                                                   .y_dtype = DTYPE_BF16,
-                                                  .bias = layer_vector(l, PART_GATE_UP_BIAS)});
+                                                  .bias = layer_vector(l, PART_GATE_UP_BIAS),
+                                                  .way = model_way(l->m)});
         return;
     }
     project(l, &(struct projection){.part = PART_GATE_UP,
@@ -302,6 +305,7 @@ static void mlp_forward(const struct layer *l, int n_row)
                                               .gate = d->gated,
                                               .activate = !d->gated,
                                               .act = d->act,
+                                              .way = model_way(l->m),
                                               .wide = io->wide});
 }
 

@@ -55,9 +55,11 @@ static void project_backward(const struct backward *s, const struct product_back
     if (db.buffer)
         tensor_bias_dw(l->q, &(struct bias_dw_args){.n_row = b->n_row, .n_col = (int)g->n, .dy = p->dy, .db = db});
     if (p->dx.buffer)
-        tensor_linear_dx(l->q, &(struct linear_dx_args){.w = g->weight, .n_row = b->n_row, .dy = p->dy, .dx = p->dx});
+        tensor_linear_dx(l->q,
+                         &(struct linear_dx_args){
+                             .w = g->weight, .n_row = b->n_row, .dy = p->dy, .dx = p->dx, .way = model_way(l->m)});
     if (adapter)
-        lora_backward(&(struct lora_pass){l->m, l->q, adapter, b->n_row, p->x, l->io->u, p->x_dtype}, b,
+        lora_backward(&(struct lora_pass){l->m, l->q, adapter, b->n_row, p->x, l->io->u, p->x_dtype, SPAN_NONE}, b,
                       &(struct lora_gradients){p->dy, s->g->du, p->dx, s->g->gradients, g->n});
 }
 

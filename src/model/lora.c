@@ -196,7 +196,7 @@ static int name_params(struct model *m, int layer, int part, const struct lora_o
     return 0;
 }
 
-static int make_weights(struct model *m, int64_t *largest, struct error *err)
+int lora_make_weights(struct model *m, int64_t *largest, struct error *err)
 {
     struct lora *lora = m->lora;
     int rc = 0;
@@ -206,10 +206,10 @@ static int make_weights(struct model *m, int64_t *largest, struct error *err)
         if (!g->n_module)
             continue;
         *largest = rank * k > *largest ? rank * k : *largest;
-        rc = weight_new(&g->weight, m->device, (struct weight_shape){rank, k, m->dtype}, "an adapter", err);
+        rc = weight_new(&g->weight, m->device, (struct weight_shape){rank, k, model_act_dtype(m)}, "an adapter", err);
         for (int j = 0; !rc && j < g->n_module; j++)
             rc = weight_new(&g->modules[j].weight, m->device,
-                            (struct weight_shape){g->modules[j].n, lora->rank, m->dtype}, "an adapter", err);
+                            (struct weight_shape){g->modules[j].n, lora->rank, model_act_dtype(m)}, "an adapter", err);
     }
     return rc;
 }
@@ -265,12 +265,22 @@ int lora_add(struct model *m, const struct lora_options *o, struct error *err)
     }
     rc = rc ? rc : add_head(m, err);
     if (!rc)
-        rc = make_weights(m, &largest, err);
+        rc = lora_make_weights(m, &largest, err);
     if (!rc)
         rc = buffer_new(&lora->stage, m->device, (size_t)largest * 4, "an adapter", err);
     if (rc)
         lora_remove(m);
     return rc;
+}
+
+int lora_widest(const struct model *m)
+{
+    int widest = 0;
+    for (int i = 0; m->lora && i < m->n_group; i++) {
+        int rows = m->lora->groups[i].n_module * m->lora->rank;
+        widest = rows > widest ? rows : widest;
+    }
+    return widest;
 }
 
 void lora_remove(struct model *m)
@@ -345,6 +355,7 @@ static void adapter_down(const struct lora_pass *p)
                                               .n_row = p->n_row,
                                               .x = p->x,
                                               .x_dtype = p->x_dtype,
+                                              .rows = p->rows,
                                               .y = p->u,
                                               .y_dtype = model_act_dtype(p->m)});
 }

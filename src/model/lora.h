@@ -2,8 +2,8 @@
 /* Low-rank adapters while they are trained: beside a frozen matrix W [N,K] stand A [r,K] and B [N,r], and the layer
  * gives x W^T + s (x A^T) B^T with s = alpha / r. The device holds s A and B as packed matrices, those of one group's
  * modules with their A's stacked, so that x is read once. A classifier's head is trained whole beside them (PEFT's
- * modules_to_save). A trained adapter becomes a model by merging
- * (io/checkpoint.h); nothing but the trainer sees one. */
+ * modules_to_save). A trained adapter becomes a model by merging (io/checkpoint.h), or, where the matrices are blocks
+ * of a quantised file, by standing beside them (lora_frozen.c). */
 #ifndef MODEL_LORA_H
 #define MODEL_LORA_H
 
@@ -43,6 +43,17 @@ int lora_sizes(const struct model_desc *d, const struct lora_options *o, int64_t
                struct error *err);
 /* The target modules, each name once, in the order of the family's row; "" behind the last. */
 void lora_targets(const struct model_desc *d, const struct lora_options *o, char names[LORA_N_MODULE + 1][64]);
+/* Rows of the widest stacked A, 0: there are no adapters. */
+int lora_widest(const struct model *m);
+/* Those of the groups that have modules. *largest: at least the elements of every stacked A. */
+int lora_make_weights(struct model *m, int64_t *largest, struct error *err);
+/* lora_frozen.c: hangs what the checkpoint's adapter has of matrices that keep their blocks on the model, which must
+ * have none; nothing when there is no such. */
+int lora_stand(struct model *m, const struct checkpoint *source, struct error *err);
+/* Masters from the adapter that lies over the checkpoint; it must be one of the same matrices, rank and scale
+ * (ERROR_CONFIG). */
+int lora_read_masters(const struct model *m, const struct checkpoint *source, struct queue *q, struct span masters,
+                      struct error *err);
 /* Hangs adapters on the model; it must have none. */
 int lora_add(struct model *m, const struct lora_options *o, struct error *err);
 void lora_remove(struct model *m);
@@ -50,7 +61,8 @@ void lora_remove(struct model *m);
  * is (model_read_head). */
 int lora_init_masters(const struct model *m, uint64_t seed, struct queue *q, struct span masters, struct error *err);
 void lora_pack(struct model *m, struct queue *q, struct span masters);
-/* One group's rows: x as the group's product takes it, and room for u act [T, n_module r], which becomes s x A^T. */
+/* One group's rows: x as the group's product takes it (`rows` of it, or SPAN_NONE: all), and room for u act [T,
+ * n_module r], which becomes s x A^T. */
 struct lora_pass {
     const struct model *m;
     struct queue *q;
@@ -58,6 +70,7 @@ struct lora_pass {
     int n_row;
     struct span x, u;
     enum dtype x_dtype;
+    struct span rows;
 };
 /* y [T, stride] += s (x A^T) B^T. */
 void lora_forward(const struct lora_pass *p, struct span y, int64_t y_stride);

@@ -66,14 +66,6 @@ static int is_new_head(const struct transfer *t, const struct model_param *p)
            !checkpoint_find(t->source, p->name);
 }
 
-/* A matrix whose blocks the group keeps as the file has them. */
-static int keeps_blocks(const struct transfer *t, int index, const struct tensor_info *info)
-{
-    const struct weight *w = t->m->groups[t->m->param_group[index]].weight;
-    return !t->masters.buffer && w && !t->m->params[index].heads && dtype_is_quantised(weight_dtype(w)) &&
-           checkpoint_has_blocks(info) && info->storage == storage_of_dtype(weight_dtype(w));
-}
-
 static int put_blocks(const struct transfer *t, int index, const struct tensor_info *info, int64_t row, int64_t n,
                       struct error *err)
 {
@@ -160,7 +152,7 @@ static int transfer_param(const struct transfer *t, int index, struct error *err
     int64_t width = p->ndim == 2 ? p->shape[1] : 1, step = t->capacity / width;
     for (int64_t row = 0; !rc && row < p->shape[0]; row += step) {
         int64_t n = p->shape[0] - row < step ? p->shape[0] - row : step;
-        if (info && keeps_blocks(t, index, info)) {
+        if (info && !t->masters.buffer && model_keeps_tensor(t->m, index, t->source, info)) {
             rc = put_blocks(t, index, info, row, n, err);
             continue;
         }
@@ -255,43 +247,6 @@ static int make_reaches(struct model *m, struct error *err)
     return rc;
 }
 
-/* Q8 keeps four bits where the file has them in every matrix of the group. */
-static enum dtype group_dtype(const struct model *m, int group, const struct checkpoint *source)
-{
-    enum dtype four = DTYPE_F32;
-    for (int i = 0; i < m->n_param && m->dtype == DTYPE_Q8 && source; i++) {
-        const struct tensor_info *info =
-            m->param_group[i] == group ? family_find_tensor(m->family, source, m->params[i].name) : NULL;
-        if (m->param_group[i] != group)
-            continue;
-        int kept = info && checkpoint_has_blocks(info) && !m->params[i].heads;
-        enum dtype t = DTYPE_Q8;
-        if (kept && info->storage == STORAGE_Q4_0)
-            t = DTYPE_Q4_0;
-        else if (kept && info->storage == STORAGE_Q4_1)
-            t = DTYPE_Q4_1;
-        if (t == DTYPE_Q8 || (four != DTYPE_F32 && four != t))
-            return DTYPE_Q8;
-        four = t;
-    }
-    return four == DTYPE_F32 ? m->dtype : four;
-}
-
-int model_weight_bytes(size_t *bytes, const struct model_desc *d, const struct device *device,
-                       const struct checkpoint *source, enum dtype dtype, struct error *err)
-{
-    struct model m = {.desc = *d, .dtype = dtype};
-    int rc = model_tables(&m, err);
-    *bytes = 0;
-    for (int i = 0; !rc && i < m.n_group; i++) {
-        const struct model_group *g = &m.groups[i];
-        *bytes += g->is_vector ? ((size_t)g->n * 4 + 63) / 64 * 64
-                               : weight_bytes(device, (struct weight_shape){g->n, g->k, group_dtype(&m, i, source)});
-    }
-    arena_free(&m.arena);
-    return rc;
-}
-
 /* Device memory for every group. */
 static int make_groups(struct model *m, const struct checkpoint *source, struct error *err)
 {
@@ -325,7 +280,8 @@ static int model_new(struct model **out, struct device *device, const struct mod
         return error_set_nomem(err, sizeof *m, "a model");
     m->desc = *d;
     m->device = device;
-    m->dtype = dtype;
+    m->dtype = m->compute = dtype;
+    m->keeps_blocks = dtype == DTYPE_Q8;
     m->config = json_deep_copy(config);
     if (!m->config) {
         model_close(m);
@@ -513,8 +469,9 @@ int model_open(struct model **out, struct device *device, const struct checkpoin
                          .seed = options->seed,
                          .check_finite = options->check_finite,
                          .q = device_queue(device)};
+    (*out)->keeps_blocks |= options->keep_blocks;
     if ((rc = make_room(*out, source, err)) || (rc = model_check_unused(*out, source, err)) ||
-        (rc = transfer_all(&t, err)) || (rc = make_reaches(*out, err))) {
+        (rc = transfer_all(&t, err)) || (rc = make_reaches(*out, err)) || (rc = lora_stand(*out, source, err))) {
         model_close(*out);
         *out = NULL;
     }

@@ -121,7 +121,11 @@ struct model_options {
          * hidden states */
         task;
     int check_finite; /* refuse NaN and infinities, naming the tensor */
-    int n_label;      /* CLASSIFY of a language model: labels of the new head, and their names; else 0 */
+    /* what a GGUF file has in blocks that memory has too keeps them whatever the dtype, as with Q8; the dtype is then
+     * the arithmetic, in which their values are expanded some at a time: the bits of products are those of a model
+     * that holds the values in that type */
+    int keep_blocks;
+    int n_label; /* CLASSIFY of a language model: labels of the new head, and their names; else 0 */
     const char *const *labels;
     enum model_problem problem; /* of a new classification head */
     uint64_t seed;              /* of what is initialised */
@@ -137,9 +141,21 @@ int model_open(struct model **out, struct device *device, const struct checkpoin
 int model_init(struct model **out, struct device *device, const json_t *config, const char *where,
                const struct model_options *options, struct error *err);
 void model_close(struct model *m);
-/* What the packed weights take, before anything is loaded. source: NULL when there is none. */
+/* Whether all that the adapter over a checkpoint, if there is one, does to the model's base stands beside blocks that
+ * are kept; then the model becomes that of another checkpoint over the same base, of which the same is so, without
+ * reading the base again. */
+int model_adapter_stands(const struct model *m, const struct checkpoint *source);
+int model_set_adapter(struct model *m, const struct checkpoint *source, struct error *err);
+/* What the packed weights take, before anything is loaded, and what those of a model do. source: NULL when there is
+ * none. */
+struct model_packing {
+    const struct checkpoint *source;
+    enum dtype dtype;
+    int keep_blocks;
+};
 int model_weight_bytes(size_t *bytes, const struct model_desc *d, const struct device *device,
-                       const struct checkpoint *source, enum dtype dtype, struct error *err);
+                       const struct model_packing *p, struct error *err);
+size_t model_packed_bytes(const struct model *m);
 const struct model_desc *model_desc(const struct model *m);
 const json_t *model_config(const struct model *m); /* config.json as it was given; with a new head, the classifier's */
 struct device *model_device(const struct model *m);
@@ -158,6 +174,7 @@ uint64_t model_pack_noise(uint64_t noise, int64_t offset); /* of the group that 
 struct model_workspace;
 size_t model_workspace_bytes(const struct device *device, const struct model_desc *d, enum dtype dtype, int max_row,
                              int max_out);
+size_t model_workspace_size(const struct model *m, int max_row, int max_out); /* with what its adapter needs */
 int model_workspace_new(struct model_workspace **out, const struct model *m, int max_row, int max_out,
                         struct error *err);
 void model_workspace_free(struct model_workspace *w);

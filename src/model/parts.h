@@ -24,6 +24,8 @@ struct model {
     json_t *config;
     struct device *device;
     enum dtype dtype;
+    int keeps_blocks;   /* model_options.keep_blocks, or Q8 */
+    enum dtype compute; /* arithmetic: dtype, but while a model in Q8 is tuned */
     struct arena arena; /* the tables and names */
     struct model_group *groups;
     struct model_param *params;
@@ -71,7 +73,13 @@ int desc_rotations(const struct model_desc *d); /* sets of rotary frequencies: 0
 /* Dtype of activations that are product inputs. */
 static inline enum dtype model_act_dtype(const struct model *m)
 {
-    return m->dtype == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
+    return m->compute == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
+}
+static inline enum quantised_way model_way(const struct model *m)
+{
+    if (dtype_is_quantised(m->compute))
+        return QUANTISED_INT8;
+    return m->compute == DTYPE_BF16 ? QUANTISED_BF16 : QUANTISED_F32;
 }
 /* Which rows of its part a tensor of a layer holds, and how wide they are (0: a vector); n 0: it is not there. */
 struct tensor_place { /* heads: the file holds so many one after the other (ROWS_HEADS); 0: rows as they are */
@@ -98,6 +106,12 @@ int sentence_read(struct model_desc *d, const struct checkpoint *source, struct 
 
 /* unused.c: an error for the first tensor that no parameter reads and that is not known to be harmless. */
 int model_check_unused(const struct model *m, const struct checkpoint *source, struct error *err);
+
+/* kept.c: whether the group holds the tensor's blocks as they are; an adapter over the checkpoint then stands beside
+ * them. A group's type in memory; source: whose blocks may be kept, or NULL. */
+int model_keeps_tensor(const struct model *m, int param, const struct checkpoint *source,
+                       const struct tensor_info *info);
+enum dtype group_dtype(const struct model *m, int group, const struct checkpoint *source);
 
 /* stored_rows.c: out [n, n_col] := rows of a tensor in f32, on all threads of the pool; with check_finite a NaN or
  * infinity is a named error. */

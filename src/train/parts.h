@@ -104,7 +104,6 @@ struct pass {
 /* adapter: rows of the widest one, 0: all weights are trained. */
 size_t pass_bytes(const struct model_desc *d, enum dtype dtype, int recompute, int adapter,
                   const struct order_sizes *s);
-int pass_adapter(const struct model *m); /* rows of the model's widest adapter, or 0 */
 int pass_new(struct pass *p, const struct model *m, int recompute, const struct order_sizes *s, struct error *err);
 void pass_free(struct pass *p);
 /* A step begins; what `gradients` holds is no longer wanted (SPAN_NONE: only evaluating). */
@@ -120,7 +119,7 @@ int pass_loss(struct pass *p, double *loss, struct error *err);
 /* Masters, gradients of leaves and moments of n trained elements. */
 size_t train_state_bytes(const struct train_options *o, size_t n);
 /* train_memory without what any process takes. */
-size_t train_memory_slabs(const struct model_desc *d, const struct train_options *o, int micro_tokens);
+size_t train_memory_slabs(const struct train_base *b, const struct train_options *o, int micro_tokens);
 
 /* --- leaves.c: the step's gradient as a fixed tree of sums. n_leaf is a power of two. */
 enum { MAX_LEAF_LEVELS = 16 };

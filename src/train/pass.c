@@ -136,20 +136,11 @@ size_t pass_bytes(const struct model_desc *d, enum dtype dtype, int recompute, i
     return c.used;
 }
 
-int pass_adapter(const struct model *m)
-{
-    int widest = 0;
-    for (int i = 0; m->lora && i < m->n_group; i++)
-        widest =
-            m->lora->groups[i].n_module * m->lora->rank > widest ? m->lora->groups[i].n_module * m->lora->rank : widest;
-    return widest;
-}
-
 int pass_new(struct pass *p, const struct model *m, int recompute, const struct order_sizes *s, struct error *err)
 {
     const struct model_desc *d = &m->desc;
     *p = (struct pass){
-        .m = m, .q = device_queue(m->device), .sizes = *s, .recompute = recompute, .adapter = pass_adapter(m)};
+        .m = m, .q = device_queue(m->device), .sizes = *s, .recompute = recompute, .adapter = lora_widest(m)};
     size_t host = (size_t)s->step_targets * 4, logits = (size_t)logit_rows(d, s) * (size_t)d->n_label * 4,
            soft = (size_t)s->targets * (size_t)s->n_top;
     p->layers = mem_calloc((size_t)d->n_layer, sizeof *p->layers);
@@ -166,11 +157,11 @@ int pass_new(struct pass *p, const struct model *m, int recompute, const struct 
         !p->chunks)
         return error_set_nomem(err, host, "a training pass");
     int rc = rows_new(&p->rows, m->device, s->tokens, s->sequences, err);
-    if (rc || (rc = buffer_new(&p->slab, m->device, pass_bytes(d, m->dtype, recompute, p->adapter, s),
+    if (rc || (rc = buffer_new(&p->slab, m->device, pass_bytes(d, m->compute, recompute, p->adapter, s),
                                "activations and their gradients", err)))
         return rc;
     struct carver c = {p->slab, 0};
-    carve_pass(&c, d, m->dtype, s, p);
+    carve_pass(&c, d, m->compute, s, p);
     return 0;
 }
 
@@ -304,14 +295,14 @@ static void head_dx(struct pass *p, int n, struct span dx)
 {
     const struct model_group *head = &p->m->groups[p->m->head];
     for (int64_t first = 0; first < head->n; first += STRETCH)
-        tensor_linear_dx(p->q,
-                         &(struct linear_dx_args){.w = head->weight,
-                                                  .n_row = n,
-                                                  .dy = p->logits,
-                                                  .dx = dx,
-                                                  .accumulate = first > 0,
-                                                  .first = first,
-                                                  .count = head->n - first < STRETCH ? head->n - first : STRETCH});
+        tensor_linear_dx(p->q, &(struct linear_dx_args){.w = head->weight,
+                                                        .n_row = n,
+                                                        .dy = p->logits,
+                                                        .dx = dx,
+                                                        .accumulate = first > 0,
+                                                        .first = first,
+                                                        .count = head->n - first < STRETCH ? head->n - first : STRETCH,
+                                                        .way = model_way(p->m)});
 }
 
 static void project_out_dw(struct pass *p, const struct head_chunk *c, int fresh, struct span gradients)
@@ -381,7 +372,8 @@ static void head_chunk(struct pass *p, const struct train_row *const *rows, cons
                                               .x = h,
                                               .x_dtype = act,
                                               .y = p->logits,
-                                              .bias = group_vector(m, m->head_bias)});
+                                              .bias = group_vector(m, m->head_bias),
+                                              .way = model_way(m)});
     if (m->desc.task == MODEL_LM && m->desc.logit_cap > 0)
         tensor_soft_cap(p->q,
                         &(struct soft_cap_args){(size_t)c->n * (size_t)m->desc.n_vocab, m->desc.logit_cap, p->logits});
@@ -422,9 +414,11 @@ static struct span final_norm_backward(struct pass *p, int n_target, struct span
     struct span dx =
         p->grad.dh; /* free here, and no smaller than head_x: target rows are token rows, or their padding */
     if (m->project_out)
-        tensor_linear_dx(
-            p->q, &(struct linear_dx_args){
-                      .w = m->groups[m->project_out].weight, .n_row = n_target, .dy = p->head_dh, .dx = p->head_dx});
+        tensor_linear_dx(p->q, &(struct linear_dx_args){.w = m->groups[m->project_out].weight,
+                                                        .n_row = n_target,
+                                                        .dy = p->head_dh,
+                                                        .dx = p->head_dx,
+                                                        .way = model_way(m)});
     if (!m->desc.final_norm)
         return p->head_dx;
     tensor_norm_dx(p->q, &(struct norm_dx_args){.kind = m->desc.norm,

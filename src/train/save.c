@@ -180,7 +180,8 @@ static int save_full(struct trainer *t, enum dtype dtype, struct error *err)
     return rc;
 }
 
-/* The adapter, and base and adapter as one model when that is asked for. */
+/* The adapter, and base and adapter as one model when that is asked for; else with the template that it was trained
+ * with, if that is not the base's. */
 static int save_adapter(struct trainer *t, enum dtype dtype, struct error *err)
 {
     const char *directory = t->job->directory;
@@ -192,6 +193,8 @@ static int save_adapter(struct trainer *t, enum dtype dtype, struct error *err)
     int rc = inner ? dirs_make(place, err) : error_set_nomem(err, 256, "a path");
     if (!rc)
         rc = adapter_write(t, place, err);
+    if (!rc && !t->job->merge && t->job->chat_template)
+        rc = write_into(place, "chat_template.jinja", t->job->chat_template, strlen(t->job->chat_template), err);
     if (!rc && t->job->merge) {
         rc = checkpoint_open_adapter(&merged, checkpoint_path(t->job->source), place, err);
         if (!rc)

@@ -34,9 +34,14 @@ struct train_options {
 };
 void train_options_default(struct train_options *o); /* CLI.md: the paper's */
 int train_options_check(const struct train_options *o, struct error *err);
-/* Whether an adapter, when one is wanted, can be trained for this model: ERROR_USAGE. source NULL: from scratch. */
+/* Whether an adapter, when one is wanted, can be trained for this model: ERROR_USAGE. source NULL: from scratch; an
+ * adapter over a quantised file: it is that one which is trained on. */
 int train_check_source(const struct train_options *o, const struct checkpoint *source, const struct model_desc *d,
                        struct error *err);
+
+/* Whether the model is to be opened with keep_blocks: an adapter is trained over a quantised file, which nothing of the
+ * weights needs in another form for. */
+int train_keeps_blocks(const struct train_options *o, const struct checkpoint *source);
 
 /* Distributions in place of the ids at a row's targets: the n_top greatest log-probabilities of each, as tensor/ops.h's
  * divergence reads them. */
@@ -158,11 +163,19 @@ struct train_job {
 /* Resumes from the directory's last checkpoint when there is one for the same data and options (others are refused by
  * name). ERROR_INTERRUPTED after writing a checkpoint when interrupt_requested(). */
 int train_run(const struct train_job *job, struct train_result *result, struct error *err);
+/* The model that is tuned. weights: bytes of its packed matrices; 0: all of them in the training's dtype. */
+struct train_base {
+    const struct model_desc *desc;
+    size_t weights;
+};
+/* As train_keeps_blocks will have it opened. */
+int train_base_of(struct train_base *out, const struct model_desc *d, const struct device *device,
+                  const struct checkpoint *source, const struct train_options *o, struct error *err);
 /* Peak bytes of tuning (masters, gradients, moments, activations, packed weights). micro_tokens: token rows of the
  * largest micro-batch, at most max_length x batch_size. */
-size_t train_memory(const struct model_desc *d, const struct train_options *o, int micro_tokens);
+size_t train_memory(const struct train_base *b, const struct train_options *o, int micro_tokens);
 /* Bytes of its slabs for these rows, looking at every step. */
-int train_memory_of(const struct model_desc *d, const struct train_options *o, const struct train_data *data,
+int train_memory_of(const struct train_base *b, const struct train_options *o, const struct train_data *data,
                     size_t *bytes, struct error *err);
 
 #endif

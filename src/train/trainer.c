@@ -286,7 +286,7 @@ static int must_recompute(const struct trainer *t, const struct order_sizes *siz
 {
     const struct train_options *o = t->job->options;
     size_t state = train_state_bytes(o, (size_t)t->trained.n_element),
-           kept = pass_bytes(&t->m->desc, o->dtype, 0, pass_adapter(t->m), sizes);
+           kept = pass_bytes(&t->m->desc, o->dtype, 0, lora_widest(t->m), sizes);
     size_t room = o->recompute < 0 ? device_memory(t->m->device).free : 0;
     if (o->recompute >= 0 || state + kept <= room)
         return o->recompute > 0;
@@ -301,12 +301,30 @@ int train_check_source(const struct train_options *o, const struct checkpoint *s
                        struct error *err)
 {
     int scores = d->task == MODEL_REWARD && !d->reward_classifier;
-    if (!o->lora_r || (!scores && source && !checkpoint_is_adapted(source)))
+    if (!o->lora_r || (!scores && source && (!checkpoint_is_adapted(source) || train_keeps_blocks(o, source))))
         return 0;
     return error_set(
         err, ERROR_USAGE,
         "lora_r: an adapter is trained for a language model or classifier that has a file of its own: not from "
-        "scratch, not on another adapter (merge that first: isara convert), not with a score head");
+        "scratch, not on another adapter (merge that first: isara convert) but over a quantised file, not with a score "
+        "head");
+}
+
+/* Quantised matrices stay as they are beside an adapter; a head that is trained whole must be no such one. */
+static int check_packing(const struct trainer *t, struct error *err)
+{
+    const struct train_options *o = t->job->options;
+    const struct model *m = t->m;
+    int keeps = o->lora_r && (m->desc.task == MODEL_LM || m->dtype != DTYPE_Q8);
+    if (m->keeps_blocks && !keeps)
+        return error_set(err, ERROR_USAGE,
+                         "dtype: the model's matrices are quantised: an adapter can be trained beside them (lora_r), "
+                         "but not they themselves%s",
+                         m->desc.task == MODEL_LM ? "" : " or a head");
+    if (o->dtype == m->dtype || m->dtype == DTYPE_Q8)
+        return 0;
+    return error_set(err, ERROR_INTERNAL, "the model is packed in %s and training computes in %s", dtype_name(m->dtype),
+                     dtype_name(o->dtype));
 }
 
 static int trainer_init(struct trainer *t, const struct train_job *job, struct error *err)
@@ -318,14 +336,14 @@ static int trainer_init(struct trainer *t, const struct train_job *job, struct e
     int rc;
     if (job->data->n < 1)
         return error_set(err, ERROR_DATA, "there are no rows to train on");
-    if (job->options->dtype != t->m->dtype)
-        return error_set(err, ERROR_INTERNAL, "the model is packed in %s and training computes in %s",
-                         dtype_name(t->m->dtype), dtype_name(job->options->dtype));
-    if ((rc = train_check_source(o, job->source, &t->m->desc, err)) || (rc = train_options_check(job->options, err)) ||
-        (rc = check_data(job, job->data, err)) || (job->eval_data && (rc = check_data(job, job->eval_data, err))) ||
+    if ((rc = check_packing(t, err)) || (rc = train_check_source(o, job->source, &t->m->desc, err)) ||
+        (rc = train_options_check(job->options, err)) || (rc = check_data(job, job->data, err)) ||
+        (job->eval_data && (rc = check_data(job, job->eval_data, err))) ||
         (rc = order_init(&t->order, job->data, job->options, (int)t->m->desc.task, err)) ||
         (rc = state_settings(t, err)))
         return rc;
+    lora_remove(t->m); /* what it is trained on from is in the source */
+    t->m->compute = o->dtype;
     if (o->lora_r && (rc = lora_add(t->m, &(struct lora_options){o->lora_r, o->lora_alpha, o->lora_targets}, err)))
         return rc;
     t->trained = model_trained(t->m);
@@ -357,7 +375,9 @@ static void trainer_deinit(struct trainer *t)
     buffer_free(t->moment1);
     buffer_free(t->moment2);
     buffer_free(t->norm);
-    lora_remove(t->m);
+    if (t->trained.n_element) /* else what stands there is not its own */
+        lora_remove(t->m);
+    t->m->compute = t->m->dtype;
     json_decref(t->settings);
 }
 
@@ -365,6 +385,8 @@ static void trainer_deinit(struct trainer *t)
 static int init_adapter(struct trainer *t, struct error *err)
 {
     const struct lora *lora = t->m->lora;
+    if (checkpoint_is_adapted(t->job->source))
+        return lora_read_masters(t->m, t->job->source, t->q, element_at(t->whole, 0), err);
     int rc = lora_init_masters(t->m, t->job->options->seed, t->q, element_at(t->whole, 0), err);
     if (rc || lora->head == lora->n_element)
         return rc;
