@@ -54,12 +54,12 @@ grep -q "wanted tokenizer.json" <<<"$out" || fail "a directory without a tokeniz
 
 # An adapter over a quantised file: killed and begun again it has the same bits, and it stands beside the file's blocks.
 "$ISARA" convert --model $m --to gguf --type q8_0 --output "$tmp/m.gguf" $quiet || fail "convert to q8_0 failed"
-over() { "$ISARA" train --model "$tmp/m.gguf" --data models/seeds.jsonl --lora-r 4 --lora-target-modules all-linear --learning-rate 0.01 --max-steps 6 --save-steps 2 $quiet "$@"; }
-over --threads 1 --output "$tmp/q8" || fail "LoRA over a quantised file failed"
-over --threads 2 --output "$tmp/q8cut" & child=$!
+over=("$ISARA" train --model "$tmp/m.gguf" --data models/seeds.jsonl --lora-r 4 --lora-target-modules all-linear --learning-rate 0.01 --max-steps 6 --save-steps 2 $quiet)
+"${over[@]}" --threads 1 --output "$tmp/q8" || fail "LoRA over a quantised file failed"
+"${over[@]}" --threads 2 --output "$tmp/q8cut" & child=$!
 for _ in $(seq 600); do [ -s "$tmp/q8cut/checkpoint.safetensors" ] && break; sleep 0.02; done
 kill -KILL $child 2>/dev/null; wait $child 2>/dev/null
-over --threads 2 --output "$tmp/q8cut" || fail "going on over a quantised file failed"
+"${over[@]}" --threads 2 --output "$tmp/q8cut" || fail "going on over a quantised file failed"
 cmp "$tmp/q8/adapter_model.safetensors" "$tmp/q8cut/adapter_model.safetensors" || fail "a quantised file, killed: another adapter"
 say8() { "$ISARA" generate --input "$tmp/in.jsonl" --dtype q8 $quiet "$@"; }
 say8 --model "$tmp/q8" >"$tmp/1"; say8 --model "$tmp/m.gguf" --adapter "$tmp/q8" --threads 1 >"$tmp/2"; say8 --model "$tmp/m.gguf" >"$tmp/3"

@@ -132,6 +132,7 @@ void speaker_close(struct speaker *s)
 {
     model_close(s->model);
     mem_free(s->model_path);
+    mem_free(s->base_path);
     mem_free(s->ask_cue);
     mem_free(s->answer_cue);
     template_free(s->template);
@@ -146,19 +147,39 @@ int speaker_hash(struct speaker *s, struct error *err)
     return checkpoint_sha256(s->source, s->source_sha256, err);
 }
 
+/* The base is in memory, and what the checkpoint is beside it can stand there. */
+static int only_adapter_differs(const struct speaker *s, const struct checkpoint *ck, enum dtype dtype)
+{
+    return s->model && s->base_path && model_dtype(s->model) == dtype && !strcmp(s->base_path, checkpoint_path(ck)) &&
+           model_adapter_stands(s->model, ck);
+}
+
+static int load(struct speaker *s, const struct checkpoint *ck, enum dtype dtype, struct error *err)
+{
+    const struct model_options o = {
+        .dtype = dtype, .task = MODEL_LM, .check_finite = 1, .keep_blocks = s->o.keep_blocks};
+    if (only_adapter_differs(s, ck, dtype))
+        return model_set_adapter(s->model, ck, err);
+    model_close(s->model);
+    mem_free(s->base_path);
+    s->model = NULL;
+    s->base_path = NULL;
+    int rc = model_open(&s->model, s->device, ck, &o, err);
+    if (!rc && s->o.keep_blocks && checkpoint_any_blocks(ck) && model_adapter_stands(s->model, ck))
+        s->base_path = mem_strdup(checkpoint_path(ck)); /* without it the base is only read again */
+    return rc;
+}
+
 int speaker_load(struct speaker *s, const char *path, enum dtype dtype, struct error *err)
 {
     struct checkpoint *ck = NULL;
-    struct model_options o = {.dtype = dtype, .task = MODEL_LM, .check_finite = 1};
     if (s->model && s->model_path && !strcmp(s->model_path, path) && model_dtype(s->model) == dtype)
         return 0;
-    model_close(s->model);
-    mem_free(s->model_path);
-    s->model = NULL;
-    s->model_path = mem_strdup(path);
-    int rc = s->model_path ? checkpoint_open(&ck, path, err) : error_set_nomem(err, strlen(path), "path");
-    if (!rc)
-        rc = model_open(&s->model, s->device, ck, &o, err);
+    speaker_forget(s);
+    int rc = checkpoint_open(&ck, path, err);
+    rc = rc ? rc : load(s, ck, dtype, err);
+    if (!rc && !(s->model_path = mem_strdup(path)))
+        rc = error_set_nomem(err, strlen(path), "path");
     checkpoint_close(ck);
     return rc;
 }

@@ -52,6 +52,7 @@ struct speaker_options {
     const struct prompt_style *style;      /* NULL: the template; borrowed until close */
     struct generate_engine_options engine; /* page 0: defaults */
     enum dtype dtype;
+    int keep_blocks; /* model_options' */
     uint64_t seed;
 };
 
@@ -68,6 +69,8 @@ struct speaker {
     json_t *files;                /* the model's and the encoder's other files by hash, for settings */
     struct model *model;          /* what is loaded, from model_path; NULL: nothing yet */
     char *model_path;             /* NULL: what is in memory is no longer what was loaded */
+    char *base_path; /* with keep_blocks: of what an adapter stands beside in memory, or of all that is there; NULL:
+                        adapters cannot take each other's place */
 };
 /* Everything but the weights and their hash. Strings of the options are borrowed until close. device NULL: nothing is
  * going to be loaded. */

@@ -119,16 +119,19 @@ static int check_weights(const struct made_model *m, const char *directory, stru
 int align_make_model(struct align *a, struct made_model *m, struct error *err)
 {
     char *directory = align_made_path(a, m->name);
-    char *weights = directory ? path_join(directory, "model.safetensors") : NULL;
-    int rc = weights ? 0 : error_set_nomem(err, 256, "a path");
+    char *weights = directory ? path_join(directory, "model.safetensors") : NULL,
+         *adapter = directory ? path_join(directory, "adapter_model.safetensors") : NULL;
+    int rc = weights && adapter ? 0 : error_set_nomem(err, 256, "a path");
     if (!rc && !m->sha256[0]) {
         rc = align_tune(a, m, directory, err);
         rc = rc ? rc : note_side_files(a, m, directory, err);
     } else if (!rc) {
-        rc = file_exists(weights) ? check_weights(m, directory, err) : make_again(a, m, directory, err);
+        rc = file_exists(weights) || file_exists(adapter) ? check_weights(m, directory, err)
+                                                          : make_again(a, m, directory, err);
         rc = rc ? rc : check_side_files(a, m, directory, err);
     }
     mem_free(directory);
     mem_free(weights);
+    mem_free(adapter);
     return rc;
 }

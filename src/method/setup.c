@@ -148,6 +148,7 @@ static int open_speaker(struct align *a, struct device *device, struct error *er
                                             .retriever = o->retriever,
                                             .engine = o->engine,
                                             .dtype = o->dtype,
+                                            .keep_blocks = o->train.lora_r > 0,
                                             .seed = o->seed};
     struct generate_options with_stop;
     int rc = speaker_open(&a->speaker, device, &options, err);

@@ -96,8 +96,11 @@ int align_tune(struct align *a, struct made_model *m, const char *directory, str
         options.max_steps = m->max_steps;
     int rc = make_data(a, m, &data, err);
     rc = rc ? rc : template_jinja(a->speaker.template, info->add_bos, &chat_template, err);
-    rc = rc ? rc : speaker_load(&a->speaker, m->from, options.dtype, err);
     rc = rc ? rc : checkpoint_open(&source, m->from, err);
+    /* over a quantised base the adapter is the model: it says what it says beside the same blocks in memory */
+    int stands = !rc && train_keeps_blocks(&options, source);
+    enum dtype loaded = stands ? a->speaker.o.dtype : options.dtype;
+    rc = rc ? rc : speaker_load(&a->speaker, m->from, loaded, err);
     if (!rc) {
         struct train_job job = {.model = a->speaker.model,
                                 .source = source,
@@ -106,7 +109,7 @@ int align_tune(struct align *a, struct made_model *m, const char *directory, str
                                 .directory = directory,
                                 .tokenizer = a->speaker.tokenizer,
                                 .chat_template = chat_template.data,
-                                .merge = 1,
+                                .merge = !stands,
                                 .on_step = show_step,
                                 .user = &progress};
         speaker_forget(&a->speaker); /* what is in memory is not exactly what is saved either */
