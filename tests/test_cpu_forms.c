@@ -231,6 +231,47 @@ static size_t random_packing_run(struct ops *o, const void *parameter, float *ou
     return 2 * N;
 }
 
+/* Rows of bf16 taken as they are, at once and in two calls that meet within a panel: whole panels are turned by words
+ * where k is even. */
+enum { TAKEN_N = 150, TAKEN_CUT = 45 };
+static size_t taking_run(struct ops *o, const void *parameter, float *out)
+{
+    const int k = *(const int *)parameter, n = TAKEN_N * k;
+    uint16_t *x = malloc((size_t)n * 2);
+    for (int i = 0; i < n; i++)
+        x[i] = f32_to_bf16(ops_random(71, (uint64_t)i));
+    struct span from = ops_new(o, x, (size_t)n * 2), to = ops_new(o, NULL, (size_t)n * 4);
+    struct weight *w;
+    assert_int_equal(weight_new(&w, o->device, (struct weight_shape){TAKEN_N, k, DTYPE_BF16}, "w", NULL), 0);
+    for (int way = 0; way < 2; way++) {
+        int cut = way ? TAKEN_CUT : TAKEN_N;
+        tensor_weight_pack(o->queue, &(struct weight_pack_args){w, 0, cut, from, DTYPE_BF16, 0});
+        tensor_weight_pack(o->queue, &(struct weight_pack_args){w, cut, TAKEN_N - cut,
+                                                                span_at(from, (size_t)(cut * k) * 2), DTYPE_BF16, 0});
+        tensor_weight_unpack(o->queue, &(struct weight_unpack_args){w, 0, TAKEN_N, to});
+        ops_get(o, out + way * n, to, (size_t)n * 4);
+        assert_int_equal(queue_wait(o->queue, NULL), 0);
+    }
+    weight_free(w);
+    free(x);
+    return 2 * (size_t)n;
+}
+
+static void bf16_is_taken_as_it_is(void **state)
+{
+    (void)state;
+    static const int widths[] = {64, 70, 33};
+    for (int t = 0; t < 3; t++) {
+        size_t n;
+        float *got = ops_same_bits(taking_run, &widths[t], &n);
+        for (size_t i = 0; i < n; i++) {
+            float want = bf16_to_f32(f32_to_bf16(ops_random(71, (uint64_t)i % (n / 2))));
+            assert_memory_equal(&got[i], &want, 4);
+        }
+        free(got);
+    }
+}
+
 static void packing_at_random_is_right_on_average(void **state)
 {
     (void)state;
@@ -406,6 +447,7 @@ int main(void)
         cmocka_unit_test(fresh_sums_are_those_from_zero),
         cmocka_unit_test(residuals_may_lie_in_wider_rows_and_scaling_scales),
         cmocka_unit_test(adamw_packs_what_it_writes),
+        cmocka_unit_test(bf16_is_taken_as_it_is),
         cmocka_unit_test(packing_at_random_is_right_on_average),
         cmocka_unit_test(moments_in_bf16_are_right_on_average),
         cmocka_unit_test(moments_in_bf16_do_not_depend_on_who_takes_which),

@@ -37,10 +37,25 @@ static void cpu_buffer_free(struct buffer *b)
     mem_free(b);
 }
 
+struct copying {
+    char *dst;
+    const char *src;
+    size_t bytes;
+};
+enum { COPY_PIECE = 512 << 10 };
+
+static void copy_piece(void *context, int piece, int worker)
+{
+    (void)worker;
+    const struct copying *c = context;
+    size_t at = (size_t)piece * COPY_PIECE;
+    memcpy(c->dst + at, c->src + at, c->bytes - at < COPY_PIECE ? c->bytes - at : COPY_PIECE);
+}
+
 static void cpu_upload(struct queue *q, struct span dst, const void *src, size_t bytes)
 {
-    (void)q;
-    memcpy(cpu_ptr(dst), src, bytes);
+    struct copying c = {cpu_ptr(dst), src, bytes};
+    pool_run(cpu_pool(q), (int)((bytes + COPY_PIECE - 1) / COPY_PIECE), copy_piece, &c);
 }
 
 static void cpu_download(struct queue *q, void *dst, struct span src, size_t bytes)
@@ -96,6 +111,7 @@ static struct device_memory cpu_memory(const struct device *d)
 }
 
 static const struct backend cpu_backend = {
+    .is_host = 1,
     .close = cpu_close,
     .buffer_new = cpu_buffer_new,
     .buffer_free = cpu_buffer_free,

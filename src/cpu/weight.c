@@ -80,14 +80,30 @@ static void pack_whole(const struct packing *w, int64_t panel, const float *src)
         }
 }
 
+/* A whole panel of bf16 from rows of bf16: pairs of k are words, which are turned as they are. */
+static void pack_pairs(const struct packing *w, int64_t panel, const uint16_t *src)
+{
+    const struct weight *weight = w->a.w;
+    int64_t k = weight->k;
+    for (int64_t at = 0; at < k; at += K_STEP)
+        for (int64_t j = 0; j < PANEL; j += 16)
+            w->lanes->transpose((const float *)(src + j * k + at), k / 2, 16,
+                                (int)(k - at < K_STEP ? k - at : K_STEP) / 2,
+                                (float *)panel_bf16(weight, panel) + at / 2 * PANEL + j, PANEL);
+}
+
 void pack_panel(const struct packing *w, int64_t panel)
 {
     int64_t k = w->a.w->k, end = w->a.row + w->a.n_row;
+    int is_whole = panel * PANEL >= w->a.row && (panel + 1) * PANEL <= end;
     size_t row_bytes = dtype_is_quantised(w->a.src_dtype) ? (size_t)(k / K_STEP) * quantised_file_block(w->a.src_dtype)
                                                           : (size_t)k * dtype_size(w->a.src_dtype);
-    if (w->a.src_dtype == DTYPE_F32 && !dtype_is_quantised(w->a.w->dtype) && panel * PANEL >= w->a.row &&
-        (panel + 1) * PANEL <= end) {
+    if (w->a.src_dtype == DTYPE_F32 && !dtype_is_quantised(w->a.w->dtype) && is_whole) {
         pack_whole(w, panel, (const float *)w->src + (panel * PANEL - w->a.row) * k);
+        return;
+    }
+    if (w->a.src_dtype == DTYPE_BF16 && w->a.w->dtype == DTYPE_BF16 && is_whole && k % 2 == 0) {
+        pack_pairs(w, panel, (const uint16_t *)w->src + (panel * PANEL - w->a.row) * k);
         return;
     }
     for (int64_t n = panel * PANEL; n < (panel + 1) * PANEL; n++) {

@@ -175,7 +175,8 @@ int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t
 
 int checkpoint_has_blocks(const struct tensor_info *t)
 {
-    return (!whole(t)->delta || !whole(t)->delta->magnitude) && !whole(t)->plus_one && !whole(t)->turned &&
+    const struct checkpoint_tensor *c = whole(t);
+    return (!c->delta || !c->delta->magnitude) && !c->plus_one && !c->turned &&
            (t->storage == STORAGE_Q8_0 || t->storage == STORAGE_Q4_0 || t->storage == STORAGE_Q4_1);
 }
 
@@ -187,28 +188,73 @@ int checkpoint_any_blocks(const struct checkpoint *ck)
     return 0;
 }
 
+int checkpoint_has_bf16(const struct tensor_info *t)
+{
+    const struct checkpoint_tensor *c = whole(t);
+    return !c->delta && !c->plus_one && !c->turned && t->storage == STORAGE_BF16;
+}
+
+/* Whether the numbers of a row are finite; 0 when they must be looked at. */
+static int row_finite(const struct tensor_info *t, const unsigned char *row)
+{
+    enum { BLOCK = 256, EXPONENT = 0x7f80 };
+    uint64_t elements = (uint64_t)storage_block_elements(t->storage), bytes = (uint64_t)storage_block_bytes(t->storage);
+    unsigned bad = 0;
+    for (int64_t i = 0; t->storage == STORAGE_BF16 && i < t->n_col; i += BLOCK) {
+        uint16_t bits[BLOCK] = {0}, here = 0;
+        memcpy(bits, row + 2 * i, (size_t)(t->n_col - i < BLOCK ? t->n_col - i : BLOCK) * sizeof *bits);
+        for (int k = 0; k < BLOCK; k++)
+            here |= (uint16_t)((bits[k] & EXPONENT) == EXPONENT);
+        bad |= here;
+    }
+    for (uint64_t i = 0; elements > 1 && !bad && i < (uint64_t)t->n_col / elements; i++)
+        bad = !storage_block_finite(t->storage, row + i * bytes);
+    return !bad;
+}
+
+/* The first number of a row that is not finite, as an error. */
+static int look_at_row(const struct checkpoint *ck, const struct tensor_info *t, int64_t row, const unsigned char *from,
+                       struct error *err)
+{
+    enum { SOME = 256 };
+    float values[SOME];
+    int rc = 0;
+    for (int64_t i = 0; !rc && i < t->n_col; i += SOME) {
+        uint64_t n = (uint64_t)(t->n_col - i < SOME ? t->n_col - i : SOME);
+        storage_to_f32(t->storage, from, (uint64_t)i, n, values);
+        rc = tensor_check_finite(ck, t, (uint64_t)(row * t->n_col + i), values, n, err);
+    }
+    return rc;
+}
+
 int checkpoint_read_blocks(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row,
                            void *dst, struct error *err)
 {
     const struct checkpoint_tensor *c = whole(t);
-    int rc = check_rows(ck, t, first_row, n_row, err), elements = storage_block_elements(t->storage);
-    uint64_t col = (uint64_t)t->n_col, row_bytes = t->n_row ? t->n_byte / (uint64_t)t->n_row : 0;
-    float values[256];
+    int rc = check_rows(ck, t, first_row, n_row, err);
+    uint64_t row_bytes = t->n_row ? t->n_byte / (uint64_t)t->n_row : 0;
     for (int64_t r = 0; !rc && r < n_row; r++) {
-        const unsigned char *from =
-            c->data + (uint64_t)(c->heads ? gguf_hf_row(first_row + r, t->n_row, c->heads, c->change) : first_row + r) *
-                          row_bytes;
-        memcpy((char *)dst + (uint64_t)r * row_bytes, from, row_bytes);
-        for (uint64_t i = 0; !rc && i < col; i += (uint64_t)elements) {
-            const unsigned char *block = from + i / (uint64_t)elements * (uint64_t)storage_block_bytes(t->storage);
-            if (storage_block_finite(t->storage, block))
-                continue;
-            storage_to_f32(t->storage, block, 0, (uint64_t)elements, values);
-            rc = tensor_check_finite(ck, t, (uint64_t)(first_row + r) * col + i, values, (uint64_t)elements, err);
-        }
+        int64_t row = c->heads ? gguf_hf_row(first_row + r, t->n_row, c->heads, c->change) : first_row + r;
+        const unsigned char *from = c->data + (uint64_t)row * row_bytes;
+        unsigned char *to = (unsigned char *)dst + (uint64_t)r * row_bytes;
+        memcpy(to, from, row_bytes);
+        if (!row_finite(t, to))
+            rc = look_at_row(ck, t, first_row + r, to, err);
     }
     int cut = check_whole(ck, c, err);
     return cut ? cut : rc;
+}
+
+void checkpoint_give_back(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row)
+{
+    const struct checkpoint_tensor *c = whole(t);
+    uint64_t row_bytes = t->n_row ? t->n_byte / (uint64_t)t->n_row : 0;
+    int is_last = first_row + n_row == t->n_row;
+    if (!c->heads && !c->turned)
+        file_map_give_back(&ck->files[c->file].map, c->data + (uint64_t)first_row * row_bytes,
+                           (uint64_t)n_row * row_bytes);
+    else if (is_last)
+        file_map_give_back(&ck->files[c->file].map, c->data, t->n_byte);
 }
 
 const void *checkpoint_raw(const struct checkpoint *ck, const struct tensor_info *t)
@@ -245,6 +291,17 @@ enum dtype checkpoint_dtype(const struct checkpoint *ck)
     return f16 > other ? DTYPE_F16 : DTYPE_F32;
 }
 
+/* What has been hashed is given back: a model may be larger than what memory has left. */
+static void hash_map(struct sha256 *h, const struct file_map *map)
+{
+    enum { STEP = 16 << 20 };
+    for (size_t at = 0; at < map->size; at += STEP) {
+        size_t n = map->size - at < STEP ? map->size - at : STEP;
+        sha256_add(h, map->data + at, n);
+        file_map_give_back(map, map->data + at, n);
+    }
+}
+
 int checkpoint_sha256(const struct checkpoint *ck, char hex[65], struct error *err)
 {
     struct buf list = BUF_INIT;
@@ -254,7 +311,7 @@ int checkpoint_sha256(const struct checkpoint *ck, char hex[65], struct error *e
             buf_free(&list);
             return error_set_nomem(err, 64, "SHA-256");
         }
-        sha256_add(h, ck->files[i].map.data, ck->files[i].map.size);
+        hash_map(h, &ck->files[i].map);
         sha256_finish(h, hex);
         buf_printf(&list, "%s  %s\n", hex, ck->files[i].label);
     }
@@ -360,6 +417,7 @@ int checkpoint_check_finite(const struct checkpoint *ck, struct error *err)
             storage_to_f32(c->info.storage, c->data, at, n, values);
             rc = tensor_check_finite(ck, &c->info, at, values, n, err);
         }
+        file_map_give_back(&ck->files[c->file].map, c->data, c->info.n_byte);
     }
     mem_free(values);
     int cut = checkpoint_check_whole(ck, err);

@@ -45,8 +45,9 @@ enum checkpoint_change checkpoint_factors(const struct checkpoint *ck, const str
                                           struct checkpoint_factors *out);
 void checkpoint_close(struct checkpoint *ck); /* NULL is fine */
 
-/* Lets the system take back what was read of the files. */
+/* Lets the system take back what was read of the files, or of some rows; they are read again when they are touched. */
 void checkpoint_release(const struct checkpoint *ck);
+void checkpoint_give_back(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row);
 /* The resolved directory or file; of an adapter: its base's. */
 const char *checkpoint_path(const struct checkpoint *ck);
 /* config.json as it is, but for tie_word_embeddings, which is false where a head is stored that is another matrix than
@@ -77,10 +78,12 @@ int checkpoint_need(const struct checkpoint *ck, const char *name, const struct 
 int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row,
                         float *dst, struct error *err);
 /* The same rows as they are stored: dst of n_row rows of t->n_byte / t->n_row bytes. Only of Q8_0, Q4_0 and Q4_1 whose
- * numbers stand in the file (checkpoint_has_blocks), without what an adapter adds to them (checkpoint_factors); a scale
- * or minimum that is not finite is an error that names tensor and element. */
+ * numbers stand in the file (checkpoint_has_blocks), without what an adapter adds to them (checkpoint_factors), and of
+ * BF16 that no adapter changes (checkpoint_has_bf16); a number, scale or minimum that is not finite is an error that
+ * names tensor and element. */
 int checkpoint_has_blocks(const struct tensor_info *t);
 int checkpoint_any_blocks(const struct checkpoint *ck); /* whether any tensor has such */
+int checkpoint_has_bf16(const struct tensor_info *t);
 int checkpoint_read_blocks(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row,
                            void *dst, struct error *err);
 /* The tensor's bytes in the file, any alignment; NULL when its rows are stored in another order than Hugging Face's

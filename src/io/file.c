@@ -84,6 +84,19 @@ void file_map_release(const struct file_map *m)
         madvise((void *)(uintptr_t)m->data, m->size, MADV_DONTNEED);
 }
 
+/* The system maps what lies around a touched page too, in stretches of 64 KiB. */
+void file_map_give_back(const struct file_map *m, const void *bytes, size_t n)
+{
+    enum { AROUND = 64 << 10 };
+    uintptr_t first = (uintptr_t)m->data, start = (uintptr_t)bytes, end = start + n;
+    if (!m->data || !n || start < first || end > first + m->size) /* what was unpacked lies elsewhere */
+        return;
+    start = start / AROUND * AROUND > first ? start / AROUND * AROUND : first;
+    end =
+        (end + AROUND - 1) / AROUND * AROUND < first + m->size ? (end + AROUND - 1) / AROUND * AROUND : first + m->size;
+    madvise((void *)start, end - start, MADV_DONTNEED);
+}
+
 void file_unmap(struct file_map *m)
 {
     if (m->data) {

@@ -22,8 +22,10 @@ void file_unmap(struct file_map *m);
 int file_map_is_cut(const struct file_map *m);
 /* 0, or ERROR_DATA: the file has become shorter since it was mapped. */
 int file_map_check(const struct file_map *m, const char *path, struct error *err);
-/* Lets the system take the pages back; they are read again when they are touched. */
+/* Lets the system take the pages back, all of them or those that some of the bytes lie in; they are read again when
+ * they are touched. */
 void file_map_release(const struct file_map *m);
+void file_map_give_back(const struct file_map *m, const void *bytes, size_t n);
 
 /* Appends the whole file (plain, or gzip by its magic; "-" = standard input) to out; more than max_bytes is an
  * error. */

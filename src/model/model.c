@@ -27,10 +27,19 @@ struct transfer {
     struct span masters;
     int64_t from; /* of the flat order, where masters begin; what is before it is left out */
     struct pool *pool;
-    float *host;
+    float *host; /* the stage's own memory where the host may write it (direct) */
     struct buffer *stage;
+    int direct;
     int64_t capacity; /* elements of host and stage */
 };
+
+static struct span to_stage(const struct transfer *t, size_t bytes)
+{
+    struct span stage = {t->stage, 0};
+    if (!t->direct)
+        queue_upload(t->q, stage, t->host, bytes);
+    return stage;
+}
 
 static void init_values(const struct transfer *t, int index, int64_t first, int64_t n)
 {
@@ -66,18 +75,28 @@ static int is_new_head(const struct transfer *t, const struct model_param *p)
            !checkpoint_find(t->source, p->name);
 }
 
-static int put_blocks(const struct transfer *t, int index, const struct tensor_info *info, int64_t row, int64_t n,
-                      struct error *err)
+/* A matrix whose bytes the group keeps as the file has them: blocks, or bf16. */
+static int keeps_bytes(const struct transfer *t, int index, const struct tensor_info *info)
+{
+    const struct weight *w = t->m->groups[t->m->param_group[index]].weight;
+    if (t->masters.buffer || !w)
+        return 0;
+    if (t->check_finite && weight_dtype(w) == DTYPE_BF16 && !t->m->params[index].heads && checkpoint_has_bf16(info))
+        return 1;
+    return model_keeps_tensor(t->m, index, t->source, info);
+}
+
+static int put_bytes(const struct transfer *t, int index, const struct stored_rows *rows, struct error *err)
 {
     const struct model_param *p = &t->m->params[index];
     const struct model_group *g = &t->m->groups[t->m->param_group[index]];
-    struct span stage = {t->stage, 0};
-    int rc = checkpoint_read_blocks(t->source, info, row, n, t->host, err);
+    size_t row_bytes = (size_t)(rows->info->n_byte / (uint64_t)rows->info->n_row);
+    int rc = stored_rows_copy(t->pool, t->source, rows, t->host, err);
     if (rc)
         return rc;
-    queue_upload(t->q, stage, t->host, (size_t)n * (size_t)(info->n_byte / (uint64_t)info->n_row));
-    tensor_weight_pack(t->q, &(struct weight_pack_args){g->weight, (p->offset - g->offset) / g->k + row, n, stage,
-                                                        weight_dtype(g->weight), 0});
+    struct span stage = to_stage(t, (size_t)rows->n * row_bytes);
+    tensor_weight_pack(t->q, &(struct weight_pack_args){g->weight, (p->offset - g->offset) / g->k + rows->first,
+                                                        rows->n, stage, weight_dtype(g->weight), 0});
     return 0;
 }
 
@@ -85,7 +104,6 @@ static void put_values(const struct transfer *t, int index, int64_t first, int64
 {
     const struct model_param *p = &t->m->params[index];
     const struct model_group *g = &t->m->groups[t->m->param_group[index]];
-    struct span stage = {t->stage, 0};
     if (t->masters.buffer) {
         queue_upload(t->q, span_at(t->masters, (size_t)(p->offset - t->from + first) * 4), t->host, (size_t)n * 4);
         return;
@@ -94,7 +112,7 @@ static void put_values(const struct transfer *t, int index, int64_t first, int64
         queue_upload(t->q, span_at(g->vector, (size_t)(p->offset - g->offset + first) * 4), t->host, (size_t)n * 4);
         return;
     }
-    queue_upload(t->q, stage, t->host, (size_t)n * 4);
+    struct span stage = to_stage(t, (size_t)n * 4);
     int64_t row = (p->offset - g->offset + first) / g->k;
     tensor_weight_pack(t->q, &(struct weight_pack_args){g->weight, row, n / g->k, stage, DTYPE_F32, 0});
 }
@@ -152,16 +170,19 @@ static int transfer_param(const struct transfer *t, int index, struct error *err
     int64_t width = p->ndim == 2 ? p->shape[1] : 1, step = t->capacity / width;
     for (int64_t row = 0; !rc && row < p->shape[0]; row += step) {
         int64_t n = p->shape[0] - row < step ? p->shape[0] - row : step;
-        if (info && !t->masters.buffer && model_keeps_tensor(t->m, index, t->source, info)) {
-            rc = put_blocks(t, index, info, row, n, err);
-            continue;
+        const struct stored_rows rows = {info, row, n};
+        if (info && keeps_bytes(t, index, info)) {
+            rc = put_bytes(t, index, &rows, err);
+        } else {
+            if (fresh)
+                init_values(t, index, row * width, n * width);
+            else
+                rc = read_rows(t, &rows, t->host, err);
+            if (!rc)
+                put_values(t, index, row * width, n * width);
         }
-        if (fresh)
-            init_values(t, index, row * width, n * width);
-        else
-            rc = read_rows(t, &(struct stored_rows){info, row, n}, t->host, err);
-        if (!rc)
-            put_values(t, index, row * width, n * width);
+        if (info)
+            checkpoint_give_back(t->source, info, row, n);
     }
     return rc;
 }
@@ -177,7 +198,10 @@ static int transfer_all(struct transfer *t, struct error *err)
     if (rc)
         return rc;
     rc = pool_new(&t->pool, device_n_thread(t->m->device), err);
-    t->host = rc ? NULL : mem_alloc((size_t)t->capacity * 4);
+    t->host = buffer_host(t->stage);
+    t->direct = t->host != NULL;
+    if (!t->direct)
+        t->host = mem_alloc((size_t)t->capacity * 4);
     if (!rc && !t->host)
         rc = error_set_nomem(err, (size_t)t->capacity * 4, "loading weights");
     for (int i = 0; !rc && i < t->m->n_param; i++)
@@ -185,7 +209,8 @@ static int transfer_all(struct transfer *t, struct error *err)
             rc = transfer_param(t, i, err);
     rc = queue_finish(t->q, rc, err);
     pool_free(t->pool);
-    mem_free(t->host);
+    if (!t->direct)
+        mem_free(t->host);
     buffer_free(t->stage);
     return rc;
 }
@@ -319,118 +344,6 @@ void model_close(struct model *m)
     mem_free(m);
 }
 
-static void set_classifier(json_t *config, const char *family, const struct model_options *o)
-{
-    json_t *names = json_object(), *ids = json_object();
-    for (int i = 0; i < o->n_label; i++) {
-        char key[16];
-        snprintf(key, sizeof key, "%d", i);
-        json_object_set_new(names, key, json_string(o->labels[i]));
-        json_object_set_new(ids, o->labels[i], json_integer(i));
-    }
-    json_object_set_new(config, "architectures", json_pack("[s]", family_find(family)->classify));
-    json_object_set_new(
-        config, "problem_type",
-        json_string(o->problem == PROBLEM_SINGLE_LABEL ? "single_label_classification" : "multi_label_classification"));
-    json_object_del(config, "num_labels");
-    json_object_set_new(config, "id2label", names);
-    json_object_set_new(config, "label2id", ids);
-    if (o->set_pad)
-        json_object_set_new(config, "pad_token_id", json_integer(o->pad_id));
-}
-
-static void set_score(json_t *config, const char *family)
-{
-    json_object_set_new(config, "architectures", json_pack("[s]", family_find(family)->score));
-    json_object_set_new(config, "score_dim", json_integer(1));
-    json_object_set_new(config, "score_type", json_string("reward"));
-    json_object_set_new(config, "score_bias", json_false());
-    json_object_set_new(config, "do_normalize", json_false());
-    json_object_set_new(config, "normalizer_type", json_null());
-}
-
-int model_reward_is_classifier(const struct model_desc *d)
-{
-    return !family_find(d->family)->score;
-}
-
-/* As trl's RewardTrainer leaves it. */
-static void set_reward_classifier(json_t *config, const char *family, const struct model_options *o)
-{
-    static const char *const labels[] = {"LABEL_0"};
-    struct model_options one = *o;
-    one.labels = labels;
-    one.n_label = 1;
-    set_classifier(config, family, &one);
-    json_object_del(config, "problem_type");
-}
-
-/* A classifier of one label is a reward model where one is wanted. */
-static void take_as_reward(struct model_desc *d, const struct model_options *o)
-{
-    if (o->task == MODEL_REWARD && d->task == MODEL_CLASSIFY && d->n_label == 1) {
-        d->task = MODEL_REWARD;
-        d->reward_classifier = 1;
-    }
-}
-
-/* A language model that is opened as a classifier or reward model gets a new head, and its configuration says so. */
-static int set_task(struct model_desc *d, json_t *config, const char *path, const struct model_options *o,
-                    struct error *err)
-{
-    static const char *const kinds[] = {"language model", "classifier", "reward model", "encoder"};
-    if (o->task == MODEL_BODY)
-        return 0;
-    if (d->task == MODEL_BODY)
-        return error_set(
-            err, ERROR_CONFIG,
-            "%s: %s is an encoder, which embeds texts (isara embed, --retriever encoder) and has no head; wanted a %s",
-            path, d->family, kinds[o->task]);
-    take_as_reward(d, o);
-    if (o->task == MODEL_LM || (d->task == o->task && (!o->n_label || o->n_label == d->n_label)))
-        return 0;
-    if (d->task == o->task)
-        return error_set(err, ERROR_CONFIG, "%s: a classifier of %d labels, wanted %d", path, d->n_label, o->n_label);
-    if (d->task != MODEL_LM)
-        return error_set(err, ERROR_CONFIG, "%s: is a %s, wanted a %s or a language model", path, kinds[d->task],
-                         kinds[o->task]);
-    if (o->task == MODEL_CLASSIFY && (o->n_label < 1 || !o->labels))
-        return error_set(err, ERROR_CONFIG,
-                         "%s: is no classifier, and which labels a new head should have is not given", path);
-    if (o->task == MODEL_CLASSIFY)
-        set_classifier(config, d->family, o);
-    else if (model_reward_is_classifier(d))
-        set_reward_classifier(config, d->family, o);
-    else
-        set_score(config, d->family);
-    int rc = model_desc_parse(d, config, path, err);
-    if (!rc)
-        take_as_reward(d, o);
-    return rc;
-}
-
-/* What the tensors of a reward model say goes over its configuration. */
-static int read_score_tensors(struct model_desc *d, const struct checkpoint *source, struct error *err)
-{
-    static const char *const names[] = {"normalizer.mean", "normalizer.var"};
-    double *const into[] = {d->score_mean, d->score_var};
-    float values[MODEL_MAX_LABEL];
-    int rc = 0;
-    if (d->task != MODEL_REWARD)
-        return 0;
-    d->head_bias = checkpoint_find(source, "score_head.bias") != NULL;
-    for (int i = 0; i < 2 && !rc; i++) {
-        const struct tensor_info *info = checkpoint_find(source, names[i]);
-        if (info && info->n_element != (uint64_t)d->n_label)
-            rc = error_set(err, ERROR_DATA, "%s: %s: wanted score_dim = %d values, found %llu", checkpoint_path(source),
-                           names[i], d->n_label, (unsigned long long)info->n_element);
-        else if (info && !(rc = checkpoint_read_f32(source, info, 0, info->n_row, values, err)))
-            for (int k = 0; k < d->n_label; k++)
-                into[i][k] = (double)values[k];
-    }
-    return rc;
-}
-
 static void say_opened(const struct model *m, const struct checkpoint *source, double started)
 {
     const struct model_desc *d = &m->desc;
@@ -451,13 +364,13 @@ int model_open(struct model **out, struct device *device, const struct checkpoin
     if (rc)
         return rc;
     json_t *config = json_deep_copy(checkpoint_config(source));
-    rc = config ? set_task(&d, config, checkpoint_path(source), options, err)
+    rc = config ? task_set(&d, config, checkpoint_path(source), options, err)
                 : error_set_nomem(err, 1024, "a configuration");
     if (options->task == MODEL_BODY && d.task == MODEL_LM &&
         !family_find_tensor(family_find(d.family), source, family_find(d.family)->head))
         d.tied = 1; /* nobody asks for logits */
     d.text_part = checkpoint_is_text_part(source);
-    rc = rc ? rc : read_score_tensors(&d, source, err);
+    rc = rc ? rc : task_read_tensors(&d, source, err);
     rc = rc ? rc : sentence_read(&d, source, err);
     if (!rc)
         rc = model_new(out, device, &d, config, options->dtype, err);

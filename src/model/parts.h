@@ -101,6 +101,11 @@ int model_tables(struct model *m, struct error *err);
 int model_read_head(const struct model *m, const struct checkpoint *source, struct queue *q, struct span masters,
                     struct error *err);
 
+/* task.c: a language model that is opened as a classifier or reward model gets a new head, and its configuration says
+ * so. What the tensors of a reward model say goes over its configuration. */
+int task_set(struct model_desc *d, json_t *config, const char *path, const struct model_options *o, struct error *err);
+int task_read_tensors(struct model_desc *d, const struct checkpoint *source, struct error *err);
+
 /* sentence.c: fills d->sentence from the files beside the weights. */
 int sentence_read(struct model_desc *d, const struct checkpoint *source, struct error *err);
 
@@ -122,6 +127,9 @@ struct stored_rows { /* rows [first, first + n) of what a file holds */
 };
 int stored_rows_read(struct pool *pool, const struct checkpoint *source, const struct stored_rows *rows,
                      int check_finite, float *out, struct error *err);
+/* The same of rows as they are stored (checkpoint_read_blocks), which are looked at for NaN and infinities. */
+int stored_rows_copy(struct pool *pool, const struct checkpoint *source, const struct stored_rows *rows, void *out,
+                     struct error *err);
 
 struct typed_span { /* where rows lie, and in what type */
     struct span at;

@@ -8,6 +8,7 @@
 #include "tensor/ops.h"
 
 struct backend {
+    int is_host; /* buffers are the host's memory, and operators run at once (buffer_host) */
     void (*close)(struct device *d);
     int (*buffer_new)(struct buffer **out, struct device *d, size_t bytes, const char *what, struct error *err);
     void (*buffer_free)(struct buffer *b);

@@ -70,6 +70,11 @@ size_t buffer_size(const struct buffer *b)
     return b->bytes;
 }
 
+void *buffer_host(const struct buffer *b)
+{
+    return b->device->backend->is_host ? b->data : NULL;
+}
+
 void queue_upload(struct queue *q, struct span dst, const void *src, size_t bytes)
 {
     if (bytes)

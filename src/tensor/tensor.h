@@ -63,6 +63,9 @@ struct queue *device_queue(struct device *d);
 int buffer_new(struct buffer **out, struct device *d, size_t bytes, const char *what, struct error *err);
 void buffer_free(struct buffer *b);
 size_t buffer_size(const struct buffer *b);
+/* Where the host may write into it itself instead of uploading, when nothing that reads it is waiting to run; NULL
+ * where the device's memory is elsewhere. */
+void *buffer_host(const struct buffer *b);
 /* Host memory is read before upload returns; download's destination is valid after a queue_wait that returned 0. */
 void queue_upload(struct queue *q, struct span dst, const void *src, size_t bytes);
 void queue_download(struct queue *q, void *dst, struct span src, size_t bytes);
