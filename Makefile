@@ -76,7 +76,7 @@ $(BUILD)/tests/preload/%.so: tests/preload/%.c
 	@$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -fPIC $(WARN) -shared -o $@ $<
 # Where MPI is installed, its program is tested too.
 MPI_BIN := $(if $(SAN),,$(shell pkg-config --exists $(MPI_PKG) 2>/dev/null && echo $(BUILD)/isara-mpi))
-tests: $(TEST_BIN) $(FUZZ_BIN) $(PRELOAD) $(MPI_BIN)
+tests: $(TEST_BIN) $(FUZZ_BIN) $(PRELOAD) $(MPI_BIN) $(BUILD)/tools/make_shape
 bench-bins: $(BENCH_BIN)
 tool-bins: $(TOOL_BIN)
 
@@ -147,6 +147,11 @@ bench-generate: all $(BUILD)/bench/bench_generate $(BUILD)/bench/bench_limits
 	@BUILD=$(BUILD) PEER_PYTHON=$(PEER_PYTHON) bench/peer-models $(SMOLLM2) $(BUILD)/peers
 	@$(or $(PEER_PYTHON),python3) bench/peers.py --build $(BUILD) --models $(BUILD)/peers --gguf $(SMOLLM2) --work-json $(or $(ISARA_DATA),../shared/data)/smollm2_load/work.json \
 	  $(if $(WORKS),--works "$(WORKS)") $(if $(DTYPES),--dtypes "$(DTYPES)") $(if $(PEERS),--peers "$(PEERS)") $(if $(REPEATS),--repeats $(REPEATS)) $(if $(REPORT),--report)
+# A shape of 1.1 billion parameters with random weights (tools/make-shape) beside llama.cpp, transformers, peft and cat: make bench-shapes ONLY="start one-q8_0" REPEATS=3
+# PEER_PYTHON=venv/bin/python LLAMA_PYTHON=..., MODELS=DIR for the files (4 GB)
+bench-shapes: all $(BUILD)/tools/make_shape $(BUILD)/bench/bench_generate $(BUILD)/bench/bench_train $(BUILD)/bench/bench_limits
+	@$(or $(PEER_PYTHON),python3) bench/shapes.py --build $(BUILD) --models $(or $(MODELS),$(BUILD)/shapes) $(if $(LLAMA_PYTHON),--llama-python $(LLAMA_PYTHON)) $(if $(ONLY),--only "$(ONLY)") $(if $(REPEATS),--repeats $(REPEATS))
+.PHONY: bench-shapes
 # Fine-tuning beside PyTorch, trl and peft: make bench-train WORKS="W5a-bf16 W5b-bf16 W5b-f32 W5b-lora" PEERS="autocast trl f32 peft" REPEATS=3 PROFILE=1 PEER_PYTHON=...
 # bench-load: the method's load end to end, W1 + W2 and three epochs of training
 PEERS_TRAIN = $(or $(PEER_PYTHON),python3) bench/peers_train.py --build $(BUILD) --models $(BUILD)/peers --work-json $(or $(ISARA_DATA),../shared/data)/smollm2_load/work.json

@@ -211,6 +211,14 @@ static int write_bytes(struct gguf_writer *w, const struct slot *s, uint64_t off
     return rc;
 }
 
+int gguf_write_bytes(struct gguf_writer *w, int i, uint64_t offset, const void *bytes, size_t n, struct error *err)
+{
+    const struct slot *s = &w->slots[i];
+    if (offset > s->n_byte || n > s->n_byte - offset)
+        return error_set(err, ERROR_INTERNAL, "%s: bytes outside of tensor %s", w->path, s->name);
+    return write_bytes(w, s, offset, bytes, n, err);
+}
+
 static int too_large(const struct gguf_writer *w, const struct slot *s, float value, struct error *err)
 {
     return error_set(err, ERROR_DATA, "%s: tensor %s: %g is too large for %s; write the model as bf16 or f32", w->path,

@@ -30,7 +30,8 @@ void gguf_put_bools(struct gguf_writer *w, const char *key, const unsigned char 
 /* Every key of g that begins with prefix, as it stands there, but for those that have been put already. */
 void gguf_put_copies(struct gguf_writer *w, const struct gguf *g, const char *prefix);
 
-/* dim: innermost first. storage: F32, F16, BF16, or Q8_0 for rows of a multiple of 32. Returns the tensor's index. */
+/* dim: innermost first. storage: F32, F16, BF16, or Q8_0 for rows of a multiple of 32; any other type of GGUF where the
+ * tensor is written as bytes. Returns the tensor's index. */
 int gguf_put_tensor(struct gguf_writer *w, const char *name, enum storage storage, int n_dim, const uint64_t *dim);
 
 /* The header's bytes (borrowed until the writer goes) and how long the file will be; nothing is written. */
@@ -39,6 +40,8 @@ int gguf_writer_begin(struct gguf_writer *w, const char *path, struct error *err
 /* Elements first.. of a tensor, rounded to its storage (nearest, ties to even; Q8_0 as ggml does it, in whole blocks).
  * A number that the type cannot hold is an error with the tensor's name. */
 int gguf_write_f32(struct gguf_writer *w, int i, uint64_t first, const float *values, uint64_t n, struct error *err);
+/* Bytes as they are, at a byte offset in the tensor. */
+int gguf_write_bytes(struct gguf_writer *w, int i, uint64_t offset, const void *bytes, size_t n, struct error *err);
 /* Frees the writer (NULL is fine). rc 0: the file appears, unless not every byte was written. Else nothing appears and
  * rc is returned. */
 int gguf_writer_end(struct gguf_writer *w, int rc, struct error *err);
