@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The method's own load (reference data smollm2_load): W1 ask, W2 answer (beams of 5), W3 greedy, W4 one sequence, W6
- * scoring. Usage: bench_generate MODEL work.json [W1|W2|W3|W4|W6|all|-] [f32|bf16|q8] [threads] [repeats] [page]
- * [chunk] [profile] One JSON line a run: seconds, new tokens a second (of the best sequence of each request), rows
- * computed, and where the time went (with "profile" by operator). With - it loads once and does the work that each line
- * of standard input names, and the answers come along ("ids", "logprobs"): so bench/peers.py runs it in turn with its
- * peers. */
+ * scoring; of bench/shapes.py: one (sequence), prefill, beams. Usage: bench_generate MODEL work.json
+ * [W1|W2|W3|W4|W6|all|-] [f32|bf16|q8] [threads] [repeats] [page] [chunk] [profile] One JSON line a run: seconds, new
+ * tokens a second (of the best sequence of each request), rows computed, and where the time went (with "profile" by
+ * operator). With - it loads once and does the work that each line of standard input names, and the answers come along
+ * ("ids", "logprobs"): so bench/peers.py runs it in turn with its peers. */
 #include "base/clock.h"
 #include "generate/generate.h"
 #include "bench/operators.h"
@@ -26,7 +26,10 @@ static const struct work works[] = {{.name = "W1", .key = "W1", .n = 32, .n_beam
                                     {.name = "W2", .key = "W2", .n = 32, .n_beam = 5, .max_new = 96},
                                     {.name = "W3", .key = "W2", .n = 32, .n_beam = 1, .max_new = 96},
                                     {.name = "W4", .key = "W2", .n = 1, .n_beam = 1, .max_new = 128},
-                                    {.name = "W6", .key = "W6", .n = 64}};
+                                    {.name = "W6", .key = "W6", .n = 64},
+                                    {.name = "one", .key = "one", .n = 1, .n_beam = 1, .max_new = 64},
+                                    {.name = "prefill", .key = "prefill", .n = 1, .n_beam = 1, .max_new = 1},
+                                    {.name = "beams", .key = "beams", .n = 16, .n_beam = 5, .max_new = 64}};
 enum { N_WORK = sizeof works / sizeof *works };
 
 static void append(struct work *w, int i, const json_t *ids)
@@ -230,7 +233,7 @@ int main(int argc, char **argv)
         code = serve(&loaded, &err);
     for (int r = 0; r < repeats && !code && strcmp(which, "-"); r++)
         for (int i = 0; i < N_WORK && !code; i++)
-            if (!strcmp(which, "all") || !strcmp(which, works[i].name))
+            if ((!strcmp(which, "all") && works[i].name[0] == 'W') || !strcmp(which, works[i].name))
                 code = time_work(&loaded, works[i].name, 0, argc > 9 && !strcmp(argv[9], "profile"), &err);
     if (code)
         fprintf(stderr, "%s\n", err.message);

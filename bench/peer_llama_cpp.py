@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""llama.cpp (through llama-cpp-python) as a peer: peer_llama_cpp.py MODEL.gguf work.json. W4: one sequence, the greatest logit taken with numpy. W6: texts as
+"""llama.cpp (through llama-cpp-python) as a peer: peer_llama_cpp.py MODEL.gguf work.json. W4, one, prefill: one sequence, the greatest logit taken with numpy. W6: texts as
 sequences of one batch of 2048 tokens, logits asked for at the scored positions only."""
 import sys
 import llama_cpp, numpy
@@ -42,8 +42,8 @@ def logits(i):
     return numpy.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(context, i), shape=(n_vocab,))
 
 
-def greedy():
-    prompt, out = ids["W4"][0], []
+def greedy(name):
+    prompt, out = ids[name][0], []
     forget()
     batch.n_tokens = 0
     for i, token in enumerate(prompt):
@@ -51,7 +51,7 @@ def greedy():
     while True:
         decode()
         out.append(int(logits(batch.n_tokens - 1).argmax()))
-        if len(out) == MAX_NEW["W4"]:
+        if len(out) == MAX_NEW[name]:
             return "ids", [out]
         batch.n_tokens = 0
         put(out[-1], len(prompt) + len(out) - 1, 0, True)
@@ -79,4 +79,5 @@ def score():
     return "logprobs", out
 
 
-serve({"W4": greedy, "W6": score}, {"llama_cpp": llama_cpp.__version__})
+works = {name: (lambda name=name: greedy(name)) for name in ("W4", "one", "prefill") if name in ids}
+serve({**works, "W6": score}, {"llama_cpp": llama_cpp.__version__})

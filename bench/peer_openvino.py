@@ -30,4 +30,4 @@ def generate(name):
     return "ids", [list(r.m_generation_ids[0]) for r in results]
 
 
-serve({name: (lambda name=name: generate(name)) for name in ("W1", "W2", "W3", "W4")}, {"openvino": openvino.__version__, "openvino_genai": openvino_genai.__version__})
+serve({name: (lambda name=name: generate(name)) for name in N_BEAM if name in ids}, {"openvino": openvino.__version__, "openvino_genai": openvino_genai.__version__})

@@ -11,7 +11,7 @@ torch.set_num_threads(N_THREAD)
 ids = load_ids(work)
 model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32 if dtype == "f32" else torch.bfloat16).eval()
 PAD, EOS = 2, 2
-BATCH = {"W1": 8, "W2": 8, "W3": 32, "W4": 1}
+BATCH = {"W1": 8, "W2": 8, "W3": 32, "W4": 1, "one": 1, "prefill": 1, "beams": 8}
 
 
 def padded(rows, left):
@@ -57,6 +57,6 @@ def score(batch=16):
     return "logprobs", sum(out, [])
 
 
-works = {name: (lambda name=name: generate(name)) for name in ("W1", "W2", "W3", "W4")}
+works = {name: (lambda name=name: generate(name)) for name in BATCH if name in ids}
 works["W6"] = score
 serve(works, {"torch": torch.__version__, "transformers": transformers.__version__})
