@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Products at SmolLM2-135M's shapes against the measured limit of this processor and, when built with
  *   make BUILD=build/bench bench-bins CFLAGS=-DBENCH_DNNL LDLIBS="-ldnnl -lgomp"
- * against oneDNN with packed weights, interleaved, median of 7. Usage: bench_linear [f32|bf16|q8] [threads]
- * [forward|dx|dw] [rows] With one thread times are the thread's own (so that other processes disturb less), and the
- * limit is one core's. */
+ * against oneDNN with packed weights, interleaved, median of 7. Usage: bench_linear [f32|bf16|q8|q4_1|...] [threads]
+ * [forward|dx|dw] [rows] The K types are taken at TinyLlama-1.1B's shapes. With one thread times are the thread's own
+ * (so that other processes disturb less), and the limit is one core's. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "bench/multipliers.h"
@@ -19,8 +19,9 @@
 void omp_set_num_threads(int n); /* oneDNN's threads are OpenMP's */
 #endif
 
-enum { REPEATS = 7, MOST_M = 2048, MOST_K = 1536 };
-static const int shapes[][2] = {{576, 576}, {960, 576}, {3072, 576}, {576, 1536}, {49152, 576}};
+enum { REPEATS = 7, MOST_M = 2048, MOST_K = 5632, SHAPES = 5 };
+static const int small[SHAPES][2] = {{576, 576}, {960, 576}, {3072, 576}, {576, 1536}, {49152, 576}},
+                 large[SHAPES][2] = {{2048, 2048}, {2560, 2048}, {11264, 2048}, {2048, 5632}, {32000, 2048}};
 static const int rows[] = {1, 5, 32, 160, 2048};
 
 struct setting {
@@ -197,7 +198,7 @@ static double limit_of(const struct setting *s)
         double dp = rate(multiply_bf16, MULTIPLY_BF16), fma = rate(multiply_f32, MULTIPLY_F32);
         return dp > fma ? dp : fma;
     }
-    if (s->t == DTYPE_Q8)
+    if (dtype_is_quantised(s->t))
         return amx || pairs ? rate(multiply_q8, MULTIPLY_Q8) : 0;
     return amx || !strncmp(isa, "avx512", 6) ? rate(multiply_f32, MULTIPLY_F32) : 0;
 }
@@ -254,8 +255,8 @@ static void measure(struct setting *s)
            flops / a / 1e9, flops / a / 1e7 / most, flops / b / 1e9, flops / b / 1e7 / most);
     if (c > 0)
         printf(", oneDNN %7.1f: ratio %.2f (x f32), %.2f (same x)", flops / c / 1e9, c / a, c / b);
-    double bytes = s->t == DTYPE_Q8 ? 34.0 / 32 : (double)dtype_size(s->t);
-    printf(s->m <= 32 ? ", %.1f GB/s of weights\n" : "\n", (double)s->n * s->k * bytes / b / 1e9);
+    double bytes = (double)weight_bytes(s->d, (struct weight_shape){s->n, s->k, s->t});
+    printf(s->m <= 32 ? ", %.1f GB/s of weights\n" : "\n", bytes / b / 1e9);
     fflush(stdout);
     peer_close(&peer);
 }
@@ -277,7 +278,9 @@ static void fill(const struct setting *s, struct buffer *b, size_t bytes, enum d
 
 static int bench(struct setting *s, int only, struct error *err)
 {
+    const int(*shapes)[2] = s->t >= DTYPE_Q4_K ? large : small;
     size_t most = (size_t)49152 * 576 * 4 + (size_t)MOST_M * MOST_K * 4;
+    enum dtype from = s->t > DTYPE_Q8 ? s->t : DTYPE_F32; /* any bytes are blocks */
     if (buffer_new(&s->x, s->d, (size_t)MOST_M * MOST_K * 4, "x", err) ||
         buffer_new(&s->x_bf16, s->d, (size_t)MOST_M * MOST_K * 2, "x", err) ||
         buffer_new(&s->y, s->d, (size_t)MOST_M * 49152 * 4, "y", err) || buffer_new(&s->w, s->d, most, "w", err) ||
@@ -287,12 +290,13 @@ static int bench(struct setting *s, int only, struct error *err)
     fill(s, s->x_bf16, (size_t)MOST_M * MOST_K * 2, DTYPE_BF16);
     fill(s, s->y, (size_t)MOST_M * 49152 * 4, DTYPE_F32);
     fill(s, s->w, most, DTYPE_F32);
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    for (int i = 0; i < SHAPES; i++) {
         s->n = shapes[i][0];
         s->k = shapes[i][1];
         if (weight_new(&s->weight, s->d, (struct weight_shape){s->n, s->k, s->t}, "weight", err))
             return -1;
-        tensor_weight_pack(s->q, &(struct weight_pack_args){.w = s->weight, .n_row = s->n, .src = {s->w, 0}});
+        tensor_weight_pack(
+            s->q, &(struct weight_pack_args){.w = s->weight, .n_row = s->n, .src = {s->w, 0}, .src_dtype = from});
         for (size_t j = 0; j < sizeof rows / sizeof *rows; j++) {
             s->m = rows[j];
             queue_upload(s->q, (struct span){s->borders, 0}, (int32_t[]){0, s->m}, 8);

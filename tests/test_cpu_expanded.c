@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ROWS = 150, MAX_N = 132, MAX_K = 256, FIRST_TYPE = DTYPE_Q8, LAST_TYPE = DTYPE_Q4_1 };
+enum { MAX_ROWS = 150, MAX_N = 132, MAX_K = 256, FIRST_TYPE = DTYPE_Q8, LAST_TYPE = DTYPE_Q6_K };
 static const char *const isas[] = {"generic", "avx2", "avx512", "avx512bf16", "amx", "neon"};
 static float x[MAX_ROWS * MAX_K], w[MAX_N * MAX_K], y[2][MAX_ROWS * MAX_K];
 static unsigned char blocks[MAX_N * MAX_K * 2];

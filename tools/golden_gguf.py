@@ -141,6 +141,41 @@ def four_bits():
     w.write_header_to_file(); w.write_kv_data_to_file(); w.write_tensors_to_file(); w.close()
 
 
+def k_types():
+    """One layer whose q, k and v, and gate and up, all differ in type; random blocks, centred on zero."""
+    import gguf
+    rng = np.random.default_rng(4)
+    H, C, KV, D, F, V = 2, 256, 1, 32, 256, 48
+    w = gguf.GGUFWriter(os.path.join(OUT, "tiny_k.gguf"), "llama")
+    w.add_block_count(1); w.add_context_length(128); w.add_embedding_length(C); w.add_feed_forward_length(F); w.add_head_count(H)
+    w.add_head_count_kv(KV); w.add_key_length(D); w.add_value_length(D); w.add_rope_freq_base(10000.0); w.add_layer_norm_rms_eps(1e-5); w.add_vocab_size(V); w.add_rope_dimension_count(D)
+    w.add_tokenizer_model("gpt2"); w.add_tokenizer_pre("gpt-2")
+    w.add_token_list([chr(33 + i) for i in range(V)]); w.add_token_types([3, 3, 3] + [1] * (V - 3)); w.add_token_merges(["$ %"])
+    w.add_bos_token_id(1); w.add_eos_token_id(2); w.add_pad_token_id(0); w.add_add_bos_token(False)
+
+    def put(name, shape, kind):
+        kind = gguf.GGMLQuantizationType[kind]
+        if kind == gguf.GGMLQuantizationType.Q5_0:
+            w.add_tensor(name, gguf.quants.quantize((rng.standard_normal(shape) * 0.3).astype(np.float32), kind), raw_dtype=kind)
+            return
+        n, size = gguf.GGML_QUANT_SIZES[kind]
+        blocks = rng.integers(0, 256, (shape[0], shape[1] // n, size), dtype=np.uint8)
+        middle = {"Q4_K": 7.5, "Q5_K": 15.5, "Q6_K": 1}[kind.name]  # of the integers; scales and minima are equally often 0 to 63
+        d = (rng.uniform(0.5, 1.5, (*blocks.shape[:2], 1)) * {"Q4_K": 2.5e-4, "Q5_K": 1.2e-4, "Q6_K": 3e-5}[kind.name]).astype(np.float16)
+        at = 208 if kind.name == "Q6_K" else 0
+        blocks[..., at:at + 2] = d.view(np.uint8)
+        if at == 0:
+            blocks[..., 2:4] = (d * np.float16(middle)).view(np.uint8)
+        w.add_tensor(name, blocks.reshape(shape[0], -1), raw_dtype=kind)
+
+    put("token_embd.weight", (V, C), "Q6_K"); w.add_tensor("output_norm.weight", np.ones(C, np.float32))
+    w.add_tensor("blk.0.attn_norm.weight", np.ones(C, np.float32)); w.add_tensor("blk.0.ffn_norm.weight", np.ones(C, np.float32))
+    for name, shape, kind in [("attn_q", (H * D, C), "Q4_K"), ("attn_k", (KV * D, C), "Q5_K"), ("attn_v", (KV * D, C), "Q6_K"), ("attn_output", (C, H * D), "Q5_0"),
+                              ("ffn_gate", (F, C), "Q4_K"), ("ffn_up", (F, C), "Q5_K"), ("ffn_down", (C, F), "Q6_K")]:
+        put(f"blk.0.{name}.weight", shape, kind)
+    w.write_header_to_file(); w.write_kv_data_to_file(); w.write_tensors_to_file(); w.close()
+
+
 def smollm2(path):
     _, state = load_with_transformers(path)
     with open(os.path.join(OUT, "smollm2_tensors.txt"), "w") as f:
@@ -159,6 +194,7 @@ if __name__ == "__main__":
         quantised()
         tiny()
         four_bits()
+        k_types()
     open(os.path.join(OUT, "gguf.md"), "w").write(
-        "gguf_types.*, gguf_quantised.*, tiny_llama.*, tiny_q4.gguf, smollm2_tensors.txt: made by tools/golden_gguf.py with gguf %s, torch %s, transformers %s, numpy %s, safetensors %s.\n"
+        "gguf_types.*, gguf_quantised.*, tiny_llama.*, tiny_q4.gguf, tiny_k.gguf, smollm2_tensors.txt: made by tools/golden_gguf.py with gguf %s, torch %s, transformers %s, numpy %s, safetensors %s.\n"
         % (version("gguf"), torch.__version__, transformers.__version__, np.__version__, version("safetensors")))

@@ -16,7 +16,7 @@
 #define ROW_DTYPE(owner)                                                                                               \
     {FIELD("dtype", FIELD_STRING, owner, dtype), .argument = "f32|bf16|q8",                                            \
      .help = "arithmetic of the weights' products [bf16; training keeps f32 master weights; q8: int8 or a GGUF file's "\
-             "four bits, in training for adapters alone, which are computed in bf16]"}
+             "own bits, in training for adapters alone, which are computed in bf16]"}
 #define ROW_INPUT(owner)                                                                                               \
     {FIELD("input", FIELD_STRING, owner, input), .argument = "FILE",                                                   \
      .help = "records in any form of docs/FORMATS.md, - for standard input [-]"}

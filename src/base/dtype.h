@@ -7,8 +7,22 @@
 #include <stdint.h>
 #include <string.h>
 
-/* From Q8 on: weights only, blocks of 32 whole numbers with a scale, as GGUF's Q8_0, Q4_0 and Q4_1 have them. */
-enum dtype { DTYPE_F32, DTYPE_BF16, DTYPE_F16, DTYPE_I32, DTYPE_Q8, DTYPE_Q4_0, DTYPE_Q4_1 };
+/* From Q8 on: weights only, whole numbers with scales, as GGUF's types of these names have them (Q8: Q8_0). */
+enum dtype {
+    DTYPE_F32,
+    DTYPE_BF16,
+    DTYPE_F16,
+    DTYPE_I32,
+    DTYPE_Q8,
+    DTYPE_Q4_0,
+    DTYPE_Q4_1,
+    DTYPE_Q5_0,
+    DTYPE_Q5_1,
+    DTYPE_Q4_K,
+    DTYPE_Q5_K,
+    DTYPE_Q6_K,
+    DTYPE_COUNT
+};
 
 static inline int dtype_is_quantised(enum dtype t)
 {
@@ -22,12 +36,13 @@ static inline size_t dtype_size(enum dtype t) /* bytes of one element; quantised
 }
 static inline const char *dtype_name(enum dtype t)
 {
-    static const char *const names[] = {"f32", "bf16", "f16", "i32", "q8", "q4_0", "q4_1"};
+    static const char *const names[] = {"f32",  "bf16", "f16",  "i32",  "q8",   "q4_0",
+                                        "q4_1", "q5_0", "q5_1", "q4_k", "q5_k", "q6_k"};
     return names[t];
 }
 static inline enum dtype dtype_of_name(const char *name, enum dtype otherwise)
 {
-    for (int t = DTYPE_F32; t <= DTYPE_Q4_1; t++)
+    for (int t = DTYPE_F32; t < DTYPE_COUNT; t++)
         if (!strcmp(name, dtype_name((enum dtype)t)))
             return (enum dtype)t;
     return otherwise;

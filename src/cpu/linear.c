@@ -76,6 +76,15 @@ static int forward_panels(const struct product *p, int64_t part, int64_t begin, 
     return count;
 }
 
+static void forward_types(const struct product *p, int64_t part, enum dtype *types)
+{
+    const struct forward *f = p->context;
+    int64_t panels[MAX_PANELS];
+    int count = panels_of_part(p, part, panels);
+    for (int i = 0; i < count; i++)
+        types[i] = panel_dtype(f->a->w, panels[i]);
+}
+
 static void forward_prepare(const struct product *p, int64_t row, int m, char *to)
 {
     const struct forward *f = p->context;
@@ -190,6 +199,7 @@ void cpu_linear(struct queue *q, const struct linear_args *a)
     p.n_part = (f.n_out + PANEL - 1) / PANEL;
     p.built = as != w->dtype || (as == DTYPE_BF16 && p.kernel->form == FORM_F32);
     p.panels = forward_panels;
+    p.types = p.kernel->form == FORM_BYTES ? forward_types : NULL;
     p.prepare = forward_prepare;
     p.fetch = forward_fetch;
     p.finish = forward_finish;

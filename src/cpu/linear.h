@@ -33,6 +33,7 @@ struct product_call {
     const char *a;                  /* the block's start */
     int64_t a_row, a_step, a_half;  /* bytes between rows; TILES: between steps of 32 k, between halves */
     const void *panels[MAX_PANELS]; /* at begin */
+    enum dtype types[MAX_PANELS];   /* BYTES: of the panels */
     float *acc;                     /* m rows, panel i in columns 32 i .. */
     int64_t acc_stride;
     const char *ahead
@@ -95,7 +96,8 @@ struct linear_lanes {
 static inline void quantised_expand(const struct linear_lanes *lanes, const struct weight *w, int64_t panel, int64_t k,
                                     float *out)
 {
-    lanes->values(w->dtype, panel_quantised(w, panel, k), 0, out);
+    enum dtype t = panel_dtype(w, panel);
+    lanes->values(t, panel_quantised(w, panel, k), (int)(k % quantised_span(t) / K_STEP), out);
     if (w->k - k < K_STEP)
         memset(out + (w->k - k) * PANEL, 0, (size_t)(K_STEP - (w->k - k)) * PANEL * sizeof *out);
 }
@@ -105,7 +107,6 @@ struct product_kernel {
     enum product_form form;
     int rows;        /* most rows of a call */
     int ahead_least; /* blocks of rows, from which on the next panels are fetched ahead */
-    int block_bytes; /* BYTES: of a panel's block of 32 k */
     int (*at_once)(
         /* panels that a call with m rows should have, if there are as many: few rows need several to keep the
          * multipliers busy; NULL: 1 */
@@ -159,6 +160,7 @@ struct product {
     int built;       /* panels are built in scratch; 0: they lie ready */
     /* Fills panels[] for k in [begin, begin + n), in `room` when built; returns how many. */
     int (*panels)(const struct product *p, int64_t part, int64_t begin, int64_t n, char *room, const void **panels);
+    void (*types)(const struct product *p, int64_t part, enum dtype *types); /* BYTES: of the same panels */
     /* Puts rows [row, row + m) at `to`, a_row apart or (TILES) in a block. NULL: A lies ready at a. */
     void (*prepare)(const struct product *p, int64_t row, int m, char *to);
     /* Where a part's sums may lie from the beginning, full panels only: the output itself; NULL: they need start and

@@ -90,43 +90,7 @@ static void pair_bf16(const uint16_t *low, const uint16_t *high, uint32_t *out)
     memcpy(out, words, sizeof words);
 }
 
-static inline __attribute__((always_inline)) void values_of(enum dtype t, const char *block, float *out)
-{
-    const char *body = block + quantised_head(t);
-    const int nibbles = t != DTYPE_Q8;
-    float scale[PANEL], low[PANEL];
-    for (int j = 0; j < PANEL; j++) {
-        uint16_t d, m = 0;
-        memcpy(&d, block + 2 * j, 2);
-        if (t == DTYPE_Q4_1)
-            memcpy(&m, block + 2 * PANEL + 2 * j, 2);
-        scale[j] = f16_to_f32(d);
-        low[j] = f16_to_f32(m);
-    }
-    for (int g = 0; g < K_STEP / 4; g++) {
-        uint32_t words[PANEL];
-        memcpy(words, body + (nibbles ? g % 4 : g) * (4 * PANEL), sizeof words);
-        for (int i = 0; i < 4; i++) {
-            float *to = out + (4 * g + i) * PANEL;
-            int shift = 8 * i + (nibbles && g >= 4 ? 4 : 0);
-            for (int j = 0; j < PANEL; j++) {
-                float value =
-                    scale[j] * (float)((int32_t)(words[j] >> shift & (nibbles ? 15 : 255)) - quantised_zero(t));
-                to[j] = t == DTYPE_Q4_1 ? value + low[j] : value;
-            }
-        }
-    }
-}
-
-static void values(enum dtype t, const char *block, int part, float *out)
-{
-    (void)part;
-    switch (t) {
-    case DTYPE_Q8: values_of(DTYPE_Q8, block, out); break;
-    case DTYPE_Q4_0: values_of(DTYPE_Q4_0, block, out); break;
-    default: values_of(DTYPE_Q4_1, block, out); break;
-    }
-}
+#include "cpu/linear_values.h"
 
 /* No value is a NaN. */
 static void round_values(const float *x, uint32_t *out)

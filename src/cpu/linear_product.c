@@ -20,19 +20,18 @@ _Static_assert((int64_t)N_MOST * 2 * 32 <= A_BYTES && ((int64_t)N_MOST * 4 + 128
 /* the most pieces; the fewest multiplications of one; rows a thread, from which on it keeps to its own */
 enum { PIECES_PER_THREAD = 16, PIECE_PRODUCTS = 1 << 18, ROWS_APART = 48 };
 
-static const struct product_kernel *quantised_kernel(enum cpu_isa isa, enum dtype t)
+static const struct product_kernel *quantised_kernel(enum cpu_isa isa)
 {
-    int i = (int)t - DTYPE_Q8;
 #if defined(__x86_64__)
     if (isa >= ISA_AVX512BF16)
-        return &kernels_q8_vnni[i];
+        return &kernel_q8_vnni;
     if (isa >= ISA_AVX2)
-        return &kernels_q8_avx2[i];
+        return &kernel_q8_avx2;
     if (isa_has_fma())
-        return &kernels_q8_fma[i];
+        return &kernel_q8_fma;
 #endif
     (void)isa;
-    return &kernels_q8_generic[i];
+    return &kernel_q8_generic;
 }
 
 #if defined(__x86_64__)
@@ -49,7 +48,7 @@ const struct product_kernel *product_kernel(const struct queue *q, enum dtype t,
     (void)streaming; /* only some instruction sets have a kernel of their own for it, or for rows */
     (void)rows;
     if (dtype_is_quantised(t))
-        return quantised_kernel(isa, t);
+        return quantised_kernel(isa);
     switch (isa) {
 #if defined(__x86_64__)
     case ISA_AMX: return t == DTYPE_BF16 && !streaming ? &kernel_amx : &kernel_avx512;
@@ -261,6 +260,25 @@ static void panels_of(struct visit *v, int64_t begin, int64_t n)
         panels[i] = v->d->ready + (size_t)((part - p->first_part) * p->part_panels + i) * panel_bytes(p, p->k);
     for (int i = 0; i < n_part && !v->d->ready; i++)
         p->panels(p, part + i, begin, n, v->room + (size_t)i * panel_bytes(p, n), panels + i * p->part_panels);
+    for (int i = 0; i < n_part && p->types; i++)
+        p->types(p, part + i, v->c.types + i * p->part_panels);
+}
+
+/* The most that a panel of these parts takes. */
+static int64_t ahead_of(const struct product *p, int64_t next, int n_next)
+{
+    enum dtype types[MAX_PANELS];
+    size_t most = 0;
+    if (!p->types)
+        return (int64_t)panel_bytes(p, p->k);
+    for (int i = 0; i < n_next; i++) {
+        p->types(p, next + i, types);
+        for (int j = 0; j < p->part_panels; j++) {
+            size_t bytes = (size_t)(p->k / quantised_span(types[j])) * quantised_block(types[j]);
+            most = bytes > most ? bytes : most;
+        }
+    }
+    return (int64_t)most;
 }
 
 /* The parts that come next, to be fetched from memory while n_block blocks are computed. One or two blocks are bound by
@@ -279,10 +297,7 @@ static void look_ahead(struct visit *v, int64_t next, int n_next, int64_t n_bloc
         for (int j = 0; j < count; j++)
             v->c.ahead[i * p->part_panels + j] = panels[j];
     }
-    v->c.ahead_bytes =
-        ((p->kernel->form == FORM_BYTES ? p->k / K_STEP * p->kernel->block_bytes : (int64_t)panel_bytes(p, p->k)) +
-         n_block - 1) /
-        n_block;
+    v->c.ahead_bytes = (ahead_of(p, next, n_next) + n_block - 1) / n_block;
 }
 
 static void some_parts(struct visit *v, int64_t row, int64_t end, int n_next)

@@ -2,39 +2,57 @@
 /* In plain C. Where the processor has a fused multiply-add the same source is compiled for it. */
 #include "cpu/linear_q8_rows.h"
 
-static inline __attribute__((always_inline)) void dot_block(enum dtype t, const struct q8_step *a, const char *block,
-                                                            int32_t *sums)
+/* Sums of k 0 to 15 and of 16 to 31. */
+static inline __attribute__((always_inline)) void dot_body(enum dtype t, const struct q8_step *a, const uint8_t *body,
+                                                           int32_t sums[2][PANEL])
 {
-    const uint8_t *w = (const uint8_t *)block + quantised_head(t);
     int8_t q[K_STEP];
     memcpy(q, a->q, sizeof q);
-    for (int j = 0; j < PANEL; j++)
-        sums[j] = a->start;
-    for (int k = 0; k < (t == DTYPE_Q8 ? K_STEP : K_STEP / 2); k++)
-        for (int j = 0; j < PANEL; j++) {
-            int byte = w[k / 4 * (4 * PANEL) + 4 * j + k % 4];
-            sums[j] += t == DTYPE_Q8 ? byte * q[k] : (byte & 15) * q[k] + (byte >> 4) * q[k + 16];
-        }
+    for (int j = 0; j < PANEL; j++) {
+        sums[0][j] = quantised_zero(t) ? a->start[q8_start_of(t)] : 0;
+        sums[1][j] = t == DTYPE_Q6_K ? a->start[START_Q6_K_HIGH] : 0;
+    }
+    for (int k = 0; k < K_STEP; k++)
+        for (int j = 0; j < PANEL; j++)
+            sums[k / 16][j] += quantised_at(t, body, k, j) * q[k];
 }
 
-static inline __attribute__((always_inline)) void row_of(enum dtype t, const char *row, int64_t k, const char *w,
+static inline __attribute__((always_inline)) void add_scaled(const float *scale, const int32_t *sums, int shift,
+                                                             float *f)
+{
+    for (int j = 0; j < PANEL; j++)
+        f[j] = fmaf((float)(sums[j] * (1 << shift)), scale[j], f[j]);
+}
+
+/* 32 k: body `part` of a block. */
+static inline __attribute__((always_inline)) void add_body(enum dtype t, const struct q8_step *a, const char *block,
+                                                           int part, float *f)
+{
+    int32_t sums[2][PANEL];
+    float scale[2][PANEL];
+    dot_body(t, a, (const uint8_t *)block + quantised_head(t) + (size_t)part * quantised_body(t), sums);
+    for (int j = 0; j < PANEL; j++) {
+        scale[0][j] = quantised_scale(t, block, t == DTYPE_Q6_K ? 2 * part : part, j);
+        if (t == DTYPE_Q6_K)
+            scale[1][j] = quantised_scale(t, block, 2 * part + 1, j);
+        else
+            sums[0][j] += sums[1][j];
+    }
+    add_scaled(scale[0], sums[0], a->shift, f);
+    if (t == DTYPE_Q6_K)
+        add_scaled(scale[1], sums[1], a->shift, f);
+    for (int j = 0; quantised_has_min(t) && j < PANEL; j++)
+        f[j] = fmaf(a->sum, quantised_min(t, block, part, j), f[j]);
+}
+
+static inline __attribute__((always_inline)) void row_of(enum dtype t, const char *row, int64_t k, const char *block,
                                                          float *out)
 {
     const struct q8_step *a = (const struct q8_step *)(const void *)row;
-    int32_t sums[PANEL];
-    uint16_t d[PANEL], m[PANEL];
     float f[PANEL] = {0}, scale = q8_scale(row, k);
-    for (int64_t b = 0; b < k / K_STEP; b++, a++, w += quantised_block(t)) {
-        dot_block(t, a, w, sums);
-        memcpy(d, w, sizeof d);
-        for (int j = 0; j < PANEL; j++)
-            f[j] = fmaf((float)(sums[j] * (1 << a->shift)), f16_to_f32(d[j]), f[j]);
-        if (t != DTYPE_Q4_1)
-            continue;
-        memcpy(m, w + sizeof d, sizeof m);
-        for (int j = 0; j < PANEL; j++)
-            f[j] = fmaf(a->sum, f16_to_f32(m[j]), f[j]);
-    }
+    for (int64_t b = 0; b < k / quantised_span(t); b++, block += quantised_block(t))
+        for (int part = 0; part < quantised_span(t) / K_STEP; part++)
+            add_body(t, a++, block, part, f);
     for (int j = 0; j < PANEL; j++)
         out[j] = f[j] * scale;
 }
@@ -46,32 +64,45 @@ static inline __attribute__((always_inline)) void run_product(enum dtype t, cons
             row_of(t, c->a + r * c->a_row, c->n, c->panels[i], c->acc + r * c->acc_stride + i * PANEL);
 }
 
-#define KERNEL(NAME, TARGET, TYPE)                        \
-    TARGET static void NAME(const struct product_call *c) \
-    {                                                     \
-        run_product(TYPE, c);                             \
+#define PRODUCT(NAME, TYPE)                              \
+    static void run_##NAME(const struct product_call *c) \
+    {                                                    \
+        run_product(TYPE, c);                            \
     }
-KERNEL(run_q8, , DTYPE_Q8)
-KERNEL(run_q4_0, , DTYPE_Q4_0)
-KERNEL(run_q4_1, , DTYPE_Q4_1)
+QUANTISED_TYPES(PRODUCT)
 
-#define TABLE(LANES_OF, PREFIX)                                                                                        \
-    {                                                                                                                  \
-        {.lanes = &LANES_OF, .form = FORM_BYTES, .rows = Q8_ROWS, .run = PREFIX##q8, .quantise = quantise_q8},         \
-            {.lanes = &LANES_OF, .form = FORM_BYTES, .rows = Q8_ROWS, .run = PREFIX##q4_0, .quantise = quantise_q4_0}, \
-        {                                                                                                              \
-            .lanes = &LANES_OF, .form = FORM_BYTES, .rows = Q8_ROWS, .run = PREFIX##q4_1, .quantise = quantise_q4_1    \
-        }                                                                                                              \
-    }
+static void run_types(const struct product_call *c)
+{
+#define X(NAME, TYPE) [TYPE - DTYPE_Q8] = run_##NAME,
+    static q8_product *const run[Q8_TYPES] = {QUANTISED_TYPES(X)};
+#undef X
+    q8_run_types(c, run);
+}
+
 #if defined(__aarch64__)
-const struct product_kernel kernels_q8_generic[3] = TABLE(lanes_neon, run_);
+#define LANES_HERE lanes_neon
 #else
-const struct product_kernel kernels_q8_generic[3] = TABLE(lanes_generic, run_);
+#define LANES_HERE lanes_generic
 #endif
+const struct product_kernel kernel_q8_generic = {
+    .lanes = &LANES_HERE, .form = FORM_BYTES, .rows = Q8_ROWS, .run = run_types, .quantise = quantise};
 
 #if defined(__x86_64__)
-#define FMA __attribute__((target("avx2,fma")))
-KERNEL(fma_q8, FMA, DTYPE_Q8)
-KERNEL(fma_q4_0, FMA, DTYPE_Q4_0)
-KERNEL(fma_q4_1, FMA, DTYPE_Q4_1) const struct product_kernel kernels_q8_fma[3] = TABLE(lanes_generic, fma_);
+#define FMA_PRODUCT(NAME, TYPE)                                                                  \
+    __attribute__((target("avx2,fma"))) static void run_fma_##NAME(const struct product_call *c) \
+    {                                                                                            \
+        run_product(TYPE, c);                                                                    \
+    }
+QUANTISED_TYPES(FMA_PRODUCT)
+
+static void run_fma_types(const struct product_call *c)
+{
+#define X(NAME, TYPE) [TYPE - DTYPE_Q8] = run_fma_##NAME,
+    static q8_product *const run[Q8_TYPES] = {QUANTISED_TYPES(X)};
+#undef X
+    q8_run_types(c, run);
+}
+
+const struct product_kernel kernel_q8_fma = {
+    .lanes = &lanes_generic, .form = FORM_BYTES, .rows = Q8_ROWS, .run = run_fma_types, .quantise = quantise};
 #endif

@@ -26,7 +26,7 @@ static inline const float *block_at(const float *x, const uint16_t *h, int64_t n
 }
 
 /* largest_of: |largest| as bits, whose order is that of the values; infinities and NaN are above them. round_block: the
- * sum of what it rounded to. */
+ * sums of what each half was rounded to. */
 #if defined(__AVX512BW__)
 static inline uint32_t largest_of(const float *x)
 {
@@ -36,14 +36,18 @@ static inline uint32_t largest_of(const float *x)
     return _mm512_reduce_max_epu32(_mm512_max_epu32(a, b));
 }
 
-static inline int round_block(const float *x, float unit, int32_t *words)
+/* Both sums in one: they stand 16 bits apart, where 1.5 * 2^23, sixteen times in the one and shifted in the other, is
+ * 0xb4000000. */
+static inline void round_block(const float *x, float unit, int32_t *words, int sums[2])
 {
     const __m512 u = _mm512_set1_ps(unit), whole = _mm512_set1_ps(0x1.8p23f);
     __m512i a = _mm512_castps_si512(_mm512_add_ps(_mm512_mul_ps(_mm512_loadu_ps(x), u), whole));
     __m512i b = _mm512_castps_si512(_mm512_add_ps(_mm512_mul_ps(_mm512_loadu_ps(x + 16), u), whole));
     _mm_storeu_si128((__m128i *)(void *)words, _mm512_cvtepi32_epi8(a));
     _mm_storeu_si128((__m128i *)(void *)(words + 4), _mm512_cvtepi32_epi8(b));
-    return (int)((uint32_t)_mm512_reduce_add_epi32(_mm512_add_epi32(a, b)) - 0x4b400000u * K_STEP);
+    uint32_t both = (uint32_t)_mm512_reduce_add_epi32(_mm512_add_epi32(a, _mm512_slli_epi32(b, 16))) - 0xb4000000u;
+    sums[0] = (int16_t)both;
+    sums[1] = (int)(both - (uint32_t)sums[0]) >> 16;
 }
 #else
 static inline uint32_t largest_of(const float *x)
@@ -57,21 +61,20 @@ static inline uint32_t largest_of(const float *x)
     return most;
 }
 
-static inline int round_block(const float *x, float unit, int32_t *words)
+static inline void round_block(const float *x, float unit, int32_t *words, int sums[2])
 {
     float y[K_STEP];
     int32_t bits[K_STEP];
     int8_t q[K_STEP];
-    int sum = 0;
+    sums[0] = sums[1] = 0;
     for (int i = 0; i < K_STEP; i++)
         y[i] = x[i] * unit + 0x1.8p23f;
     memcpy(bits, y, sizeof bits);
     for (int i = 0; i < K_STEP; i++)
         q[i] = (int8_t)bits[i];
     for (int i = 0; i < K_STEP; i++)
-        sum += bits[i] - 0x4b400000;
+        sums[i / 16] += bits[i] - 0x4b400000;
     memcpy(words, q, sizeof q);
-    return sum;
 }
 #endif
 
@@ -87,8 +90,7 @@ static inline int finer(float row_largest, uint32_t bits)
     return exponent < Q8_SHIFT ? exponent : Q8_SHIFT;
 }
 
-static inline __attribute__((always_inline)) void quantise(const float *x, const uint16_t *h, int64_t n, int64_t k,
-                                                           int zero, char *to)
+static void quantise(const float *x, const uint16_t *h, int64_t n, int64_t k, char *to)
 {
     struct q8_step *steps = (struct q8_step *)(void *)to;
     float part[K_STEP], largest, scale;
@@ -96,7 +98,7 @@ static inline __attribute__((always_inline)) void quantise(const float *x, const
     int64_t n_step = k / K_STEP;
     for (int64_t b = 0; b < n_step; b++) {
         uint32_t bits = largest_of(block_at(x, h, n, b * K_STEP, part));
-        steps[b].start = (int32_t)bits;
+        steps[b].shift = (int32_t)bits;
         most = bits > most ? bits : most;
     }
     memcpy(&largest, &most, sizeof largest);
@@ -111,19 +113,15 @@ static inline __attribute__((always_inline)) void quantise(const float *x, const
     float unit = 127 / largest;
     for (int64_t b = 0; b < n_step; b++) {
         struct q8_step *s = &steps[b];
-        int halvings = finer(largest, (uint32_t)s->start);
-        int sum = round_block(block_at(x, h, n, b * K_STEP, part), unit * (float)(1 << halvings), s->q);
+        int halvings = finer(largest, (uint32_t)s->shift), sums[2];
+        round_block(block_at(x, h, n, b * K_STEP, part), unit * (float)(1 << halvings), s->q, sums);
+        int sum = sums[0] + sums[1];
         s->shift = Q8_SHIFT - halvings;
-        s->start = -zero * sum;
+        s->start[START_Q8] = -128 * sum;
+        s->start[START_Q4_0] = -8 * sum;
+        s->start[START_Q5_0] = -16 * sum;
+        s->start[START_Q6_K] = -32 * sums[0];
+        s->start[START_Q6_K_HIGH] = -32 * sums[1];
         s->sum = (float)(sum * (1 << s->shift));
     }
 }
-
-#define QUANTISE_FOR(NAME, TYPE)                                                        \
-    static void NAME(const float *x, const uint16_t *h, int64_t n, int64_t k, char *to) \
-    {                                                                                   \
-        quantise(x, h, n, k, quantised_zero(TYPE), to);                                 \
-    }
-QUANTISE_FOR(quantise_q8, DTYPE_Q8)
-QUANTISE_FOR(quantise_q4_0, DTYPE_Q4_0)
-QUANTISE_FOR(quantise_q4_1, DTYPE_Q4_1)

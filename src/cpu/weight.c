@@ -21,7 +21,9 @@ int cpu_weight_bytes(const struct device *d, struct weight_shape shape, size_t *
     size_t rows = (size_t)round_up(shape.n, PANEL);
     size_t columns = (size_t)(t == DTYPE_F32 ? shape.k : round_up(shape.k, K_STEP));
     if (dtype_is_quantised(t))
-        return size_mul(rows / PANEL, columns / K_STEP * quantised_block(t), bytes);
+        return columns % (size_t)quantised_span(t)
+                   ? -1
+                   : size_mul(rows / PANEL, columns / (size_t)quantised_span(t) * quantised_block(t), bytes);
     return size_mul(rows, columns, bytes) || size_mul(*bytes, dtype_size(t), bytes) ? -1 : 0;
 }
 
@@ -92,12 +94,24 @@ static void pack_pairs(const struct packing *w, int64_t panel, const uint16_t *s
                                 (float *)panel_bf16(weight, panel) + at / 2 * PANEL + j, PANEL);
 }
 
+/* Those of a panel's rows that are given, in blocks as they are. */
+static void take_rows(const struct packing *w, int64_t panel)
+{
+    int64_t end = w->a.row + w->a.n_row, first = panel * PANEL > w->a.row ? panel * PANEL : w->a.row,
+            last = (panel + 1) * PANEL < end ? (panel + 1) * PANEL : end;
+    size_t row_bytes = (size_t)(w->a.w->k / quantised_span(w->a.src_dtype)) * quantised_file_block(w->a.src_dtype);
+    quantised_take(w->a.w, first, last - first, (const char *)w->src + (size_t)(first - w->a.row) * row_bytes);
+}
+
 void pack_panel(const struct packing *w, int64_t panel)
 {
     int64_t k = w->a.w->k, end = w->a.row + w->a.n_row;
     int is_whole = panel * PANEL >= w->a.row && (panel + 1) * PANEL <= end;
-    size_t row_bytes = dtype_is_quantised(w->a.src_dtype) ? (size_t)(k / K_STEP) * quantised_file_block(w->a.src_dtype)
-                                                          : (size_t)k * dtype_size(w->a.src_dtype);
+    if (dtype_is_quantised(w->a.src_dtype)) {
+        take_rows(w, panel);
+        return;
+    }
+    size_t row_bytes = (size_t)k * dtype_size(w->a.src_dtype);
     if (w->a.src_dtype == DTYPE_F32 && !dtype_is_quantised(w->a.w->dtype) && is_whole) {
         pack_whole(w, panel, (const float *)w->src + (panel * PANEL - w->a.row) * k);
         return;

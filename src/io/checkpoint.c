@@ -176,8 +176,7 @@ int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t
 int checkpoint_has_blocks(const struct tensor_info *t)
 {
     const struct checkpoint_tensor *c = whole(t);
-    return (!c->delta || !c->delta->magnitude) && !c->plus_one && !c->turned &&
-           (t->storage == STORAGE_Q8_0 || t->storage == STORAGE_Q4_0 || t->storage == STORAGE_Q4_1);
+    return (!c->delta || !c->delta->magnitude) && !c->plus_one && !c->turned && storage_dtype(t->storage) != DTYPE_F32;
 }
 
 int checkpoint_any_blocks(const struct checkpoint *ck)

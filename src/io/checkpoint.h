@@ -77,10 +77,10 @@ int checkpoint_need(const struct checkpoint *ck, const char *name, const struct 
  * without conversion, a file that shrank. */
 int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row,
                         float *dst, struct error *err);
-/* The same rows as they are stored: dst of n_row rows of t->n_byte / t->n_row bytes. Only of Q8_0, Q4_0 and Q4_1 whose
- * numbers stand in the file (checkpoint_has_blocks), without what an adapter adds to them (checkpoint_factors), and of
- * BF16 that no adapter changes (checkpoint_has_bf16); a number, scale or minimum that is not finite is an error that
- * names tensor and element. */
+/* The same rows as they are stored: dst of n_row rows of t->n_byte / t->n_row bytes. Only of quantised types that
+ * memory has too (storage_dtype), whose numbers stand in the file (checkpoint_has_blocks), without what an adapter adds
+ * to them (checkpoint_factors), and of BF16 that no adapter changes (checkpoint_has_bf16); a number, scale or minimum
+ * that is not finite is an error that names tensor and element. */
 int checkpoint_has_blocks(const struct tensor_info *t);
 int checkpoint_any_blocks(const struct checkpoint *ck); /* whether any tensor has such */
 int checkpoint_has_bf16(const struct tensor_info *t);

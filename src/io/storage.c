@@ -81,17 +81,23 @@ const char *storage_gguf_unread(uint32_t number)
     return NULL;
 }
 
+static const enum storage kept[DTYPE_COUNT] = {
+    [DTYPE_F32] = STORAGE_F32,   [DTYPE_BF16] = STORAGE_BF16, [DTYPE_F16] = STORAGE_F16,   [DTYPE_I32] = STORAGE_I32,
+    [DTYPE_Q8] = STORAGE_Q8_0,   [DTYPE_Q4_0] = STORAGE_Q4_0, [DTYPE_Q4_1] = STORAGE_Q4_1, [DTYPE_Q5_0] = STORAGE_Q5_0,
+    [DTYPE_Q5_1] = STORAGE_Q5_1, [DTYPE_Q4_K] = STORAGE_Q4_K, [DTYPE_Q5_K] = STORAGE_Q5_K, [DTYPE_Q6_K] = STORAGE_Q6_K,
+};
+
 enum storage storage_of_dtype(enum dtype t)
 {
-    switch (t) {
-    case DTYPE_F32: return STORAGE_F32;
-    case DTYPE_BF16: return STORAGE_BF16;
-    case DTYPE_F16: return STORAGE_F16;
-    case DTYPE_I32: return STORAGE_I32;
-    case DTYPE_Q4_0: return STORAGE_Q4_0;
-    case DTYPE_Q4_1: return STORAGE_Q4_1;
-    default: return STORAGE_Q8_0;
-    }
+    return kept[t];
+}
+
+enum dtype storage_dtype(enum storage t)
+{
+    for (int i = DTYPE_Q8; i < DTYPE_COUNT; i++)
+        if (kept[i] == t)
+            return (enum dtype)i;
+    return DTYPE_F32;
 }
 
 static int f16_finite(const unsigned char *p)
@@ -101,8 +107,18 @@ static int f16_finite(const unsigned char *p)
 
 int storage_block_finite(enum storage t, const void *block)
 {
-    return (t == STORAGE_Q8_0 || t == STORAGE_Q4_0 || t == STORAGE_Q4_1) && f16_finite(block) &&
-           (t != STORAGE_Q4_1 || f16_finite((const unsigned char *)block + 2));
+    const unsigned char *p = block;
+    switch (t) {
+    case STORAGE_Q8_0:
+    case STORAGE_Q4_0:
+    case STORAGE_Q5_0: return f16_finite(p);
+    case STORAGE_Q4_1:
+    case STORAGE_Q5_1:
+    case STORAGE_Q4_K:
+    case STORAGE_Q5_K: return f16_finite(p) && f16_finite(p + 2);
+    case STORAGE_Q6_K: return f16_finite(p + 208);
+    default: return 0;
+    }
 }
 
 int storage_bytes(enum storage t, uint64_t n, uint64_t *bytes)

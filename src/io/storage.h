@@ -64,9 +64,10 @@ int storage_from_gguf(uint32_t number, enum storage *out);         /* 0, or -1 *
 int storage_gguf_number(enum storage t);                           /* or -1 */
 const char *
 storage_gguf_unread(uint32_t number); /* ggml's name of a type that is not read (IQ2_XXS, ...), or NULL: no such type */
-enum storage storage_of_dtype(enum dtype t);                 /* F32, BF16, F16, I32, Q8_0, Q4_0, Q4_1 */
-int storage_block_finite(enum storage t, const void *block); /* Q8_0, Q4_0, Q4_1: whether its scale and minimum are; 0
-                                                                for other types, which must be looked at */
+enum storage storage_of_dtype(enum dtype t);
+enum dtype storage_dtype(enum storage t); /* the quantised memory type with these blocks; F32: there is none */
+int storage_block_finite(enum storage t, const void *block); /* types with storage_dtype: whether scale and minimum are;
+                                                                0 for other types, which must be looked at */
 /* Bytes of n elements; -1 when n is no whole number of blocks or it overflows. */
 int storage_bytes(enum storage t, uint64_t n, uint64_t *bytes);
 

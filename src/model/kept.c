@@ -26,30 +26,61 @@ static int has_blocks(const struct model *m, int param, const struct checkpoint 
     return !m->params[param].heads && checkpoint_has_blocks(info) && can_stand(m, param, source, info);
 }
 
+enum dtype model_param_dtype(const struct model *m, int param)
+{
+    const struct model_group *g = &m->groups[m->param_group[param]];
+    return weight_row_dtype(g->weight, (m->params[param].offset - g->offset) / g->k);
+}
+
 int model_keeps_tensor(const struct model *m, int param, const struct checkpoint *source,
                        const struct tensor_info *info)
 {
-    const struct weight *w = m->groups[m->param_group[param]].weight;
-    return w && dtype_is_quantised(weight_dtype(w)) && has_blocks(m, param, source, info) &&
-           info->storage == storage_of_dtype(weight_dtype(w));
+    if (!m->groups[m->param_group[param]].weight)
+        return 0;
+    enum dtype t = model_param_dtype(m, param);
+    return dtype_is_quantised(t) && has_blocks(m, param, source, info) && info->storage == storage_of_dtype(t);
 }
 
-/* Blocks are kept where the file has every matrix of the group in the same ones. */
-enum dtype group_dtype(const struct model *m, int group, const struct checkpoint *source)
+/* F32: it has no blocks that could stay. */
+static enum dtype blocks_of(const struct model *m, int param, const struct checkpoint *source)
 {
-    enum dtype all = DTYPE_F32;
+    const struct tensor_info *info = family_find_tensor(m->family, source, m->params[param].name);
+    return info && has_blocks(m, param, source, info) ? storage_dtype(info->storage) : DTYPE_F32;
+}
+
+/* Adds rows of a type behind the others. -1: they begin in the middle of a panel, or there are too many types. */
+static int add_rows(struct weight_ranges *r, int64_t n, enum dtype t, int64_t before)
+{
+    struct weight_range *last = r->n ? &r->ranges[r->n - 1] : NULL;
+    if (last && last->dtype == t) {
+        last->n += n;
+        return 0;
+    }
+    if (before % WEIGHT_ROWS || r->n == WEIGHT_RANGES)
+        return -1;
+    r->ranges[r->n++] = (struct weight_range){n, t};
+    return 0;
+}
+
+/* Matrices that are multiplied as one keep blocks of a type each; without blocks they are int8 in q8, and else the
+ * whole group is what the model is. */
+struct weight_ranges group_ranges(const struct model *m, int group, const struct checkpoint *source)
+{
+    const struct model_group *g = &m->groups[group];
+    struct weight_ranges whole = {.k = g->k, .n = 1, .ranges = {{g->n, m->dtype}}}, r = {.k = g->k};
+    int64_t row = 0;
     for (int i = 0; i < m->n_param && m->keeps_blocks && source; i++) {
         if (m->param_group[i] != group)
             continue;
-        const struct tensor_info *info = family_find_tensor(m->family, source, m->params[i].name);
-        enum dtype t = DTYPE_F32;
-        for (int k = DTYPE_Q8; k <= DTYPE_Q4_1 && info && has_blocks(m, i, source, info); k++)
-            t = storage_of_dtype((enum dtype)k) == info->storage ? (enum dtype)k : t;
-        if (t == DTYPE_F32 || (all != DTYPE_F32 && all != t))
-            return m->dtype;
-        all = t;
+        enum dtype t = blocks_of(m, i, source);
+        if (t == DTYPE_F32)
+            t = m->dtype;
+        if (!dtype_is_quantised(t) || (m->params[i].offset - g->offset) / g->k != row ||
+            add_rows(&r, m->params[i].shape[0], t, row))
+            return whole;
+        row += m->params[i].shape[0];
     }
-    return all == DTYPE_F32 ? m->dtype : all;
+    return row == g->n ? r : whole;
 }
 
 int model_weight_bytes(size_t *bytes, const struct model_desc *d, const struct device *device,
@@ -60,8 +91,8 @@ int model_weight_bytes(size_t *bytes, const struct model_desc *d, const struct d
     *bytes = 0;
     for (int i = 0; !rc && i < m.n_group; i++) {
         const struct model_group *g = &m.groups[i];
-        *bytes += g->is_vector ? ((size_t)g->n * 4 + 63) / 64 * 64
-                               : weight_bytes(device, (struct weight_shape){g->n, g->k, group_dtype(&m, i, p->source)});
+        struct weight_ranges r = group_ranges(&m, i, p->source);
+        *bytes += g->is_vector ? ((size_t)g->n * 4 + 63) / 64 * 64 : weight_ranges_bytes(device, &r);
     }
     arena_free(&m.arena);
     return rc;

@@ -96,7 +96,7 @@ static int put_bytes(const struct transfer *t, int index, const struct stored_ro
         return rc;
     struct span stage = to_stage(t, (size_t)rows->n * row_bytes);
     tensor_weight_pack(t->q, &(struct weight_pack_args){g->weight, (p->offset - g->offset) / g->k + rows->first,
-                                                        rows->n, stage, weight_dtype(g->weight), 0});
+                                                        rows->n, stage, model_param_dtype(t->m, index), 0});
     return 0;
 }
 
@@ -283,8 +283,8 @@ static int make_groups(struct model *m, const struct checkpoint *source, struct 
     for (int i = 0; !rc && i < m->n_group; i++) {
         struct model_group *g = &m->groups[i];
         if (!g->is_vector) {
-            rc = weight_new(&g->weight, m->device, (struct weight_shape){g->n, g->k, group_dtype(m, i, source)},
-                            "weights", err);
+            struct weight_ranges r = group_ranges(m, i, source);
+            rc = weight_new_ranges(&g->weight, m->device, &r, "weights", err);
             continue;
         }
         g->vector = (struct span){m->vectors, used};

@@ -114,7 +114,7 @@ struct model_param {
 struct model;
 struct model_options {
     enum dtype
-        /* of the packed weights: F32, BF16, Q8 (int8, and what a GGUF file has as Q4_0 or Q4_1 in its own four bits) */
+        /* of the packed weights: F32, BF16, Q8 (int8, and what a GGUF file has quantised in its own bits) */
         dtype;
     enum model_task
         /* MODEL_LM unless the checkpoint is a classifier; MODEL_BODY: any model, also one without a head, for its

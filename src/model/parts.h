@@ -113,10 +113,12 @@ int sentence_read(struct model_desc *d, const struct checkpoint *source, struct 
 int model_check_unused(const struct model *m, const struct checkpoint *source, struct error *err);
 
 /* kept.c: whether the group holds the tensor's blocks as they are; an adapter over the checkpoint then stands beside
- * them. A group's type in memory; source: whose blocks may be kept, or NULL. */
+ * them. A parameter's type in memory, of those that are matrices; a group's rows by their types, source: whose
+ * blocks may be kept, or NULL. */
 int model_keeps_tensor(const struct model *m, int param, const struct checkpoint *source,
                        const struct tensor_info *info);
-enum dtype group_dtype(const struct model *m, int group, const struct checkpoint *source);
+enum dtype model_param_dtype(const struct model *m, int param);
+struct weight_ranges group_ranges(const struct model *m, int group, const struct checkpoint *source);
 
 /* stored_rows.c: out [n, n_col] := rows of a tensor in f32, on all threads of the pool; with check_finite a NaN or
  * infinity is a named error. */

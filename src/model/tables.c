@@ -199,8 +199,7 @@ size_t model_packed_bytes(const struct model *m)
     size_t bytes = 0;
     for (int i = 0; i < m->n_group; i++) {
         const struct model_group *g = &m->groups[i];
-        bytes += g->weight ? weight_bytes(m->device, (struct weight_shape){g->n, g->k, weight_dtype(g->weight)})
-                           : ((size_t)g->n * 4 + 63) / 64 * 64;
+        bytes += g->weight ? weight_size(g->weight) : ((size_t)g->n * 4 + 63) / 64 * 64;
     }
     return bytes;
 }

@@ -49,7 +49,13 @@ struct buffer {
 
 struct weight {
     int64_t n, k;
-    enum dtype dtype;
+    enum dtype dtype; /* of the first range; where there is another it is quantised, as all are */
+    int n_range;
+    struct {
+        int64_t end; /* rows */
+        enum dtype dtype;
+        size_t at; /* bytes of panels before it */
+    } ranges[WEIGHT_RANGES];
     struct buffer *panels;
 };
 

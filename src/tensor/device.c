@@ -114,20 +114,65 @@ size_t weight_bytes(const struct device *d, struct weight_shape shape)
     return d->backend->weight_bytes(d, shape, &bytes) ? SIZE_MAX : bytes;
 }
 
+static struct weight_ranges one_range(struct weight_shape shape)
+{
+    return (struct weight_ranges){.k = shape.k, .n = 1, .ranges = {{shape.n, shape.dtype}}};
+}
+
+/* Fills in w and counts its bytes; -1: too large. */
+static int lay_ranges(struct weight *w, struct device *d, const struct weight_ranges *r, size_t *bytes)
+{
+    *w = (struct weight){.k = r->k, .dtype = r->ranges[0].dtype, .n_range = r->n};
+    *bytes = 0;
+    for (int i = 0; i < r->n; i++) {
+        size_t some = 0;
+        struct weight_shape shape = {r->ranges[i].n, r->k, r->ranges[i].dtype};
+        if (d->backend->weight_bytes(d, shape, &some))
+            return -1;
+        w->n += shape.n;
+        w->ranges[i].end = w->n;
+        w->ranges[i].dtype = shape.dtype;
+        w->ranges[i].at = *bytes;
+        *bytes += some;
+    }
+    return 0;
+}
+
+size_t weight_ranges_bytes(const struct device *d, const struct weight_ranges *r)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < r->n; i++) {
+        size_t some = weight_bytes(d, (struct weight_shape){r->ranges[i].n, r->k, r->ranges[i].dtype});
+        bytes = some == SIZE_MAX ? some : bytes + some;
+        if (some == SIZE_MAX)
+            break;
+    }
+    return bytes;
+}
+
 int weight_new(struct weight **out, struct device *d, struct weight_shape shape, const char *what, struct error *err)
 {
+    struct weight_ranges r = one_range(shape);
+    return weight_new_ranges(out, d, &r, what, err);
+}
+
+int weight_new_ranges(struct weight **out, struct device *d, const struct weight_ranges *r, const char *what,
+                      struct error *err)
+{
     *out = NULL;
+    struct weight laid;
     size_t bytes;
-    if (!weight_supported(d, shape.dtype))
-        return error_set(err, ERROR_UNAVAILABLE, "%s: weights of type %s are not available on this device (%s)", what,
-                         dtype_name(shape.dtype), d->isa);
-    if (d->backend->weight_bytes(d, shape, &bytes))
-        return error_set(err, ERROR_DATA, "%s: a weight of %lld x %lld is too large", what, (long long)shape.n,
-                         (long long)shape.k);
+    for (int i = 0; i < r->n; i++)
+        if (!weight_supported(d, r->ranges[i].dtype))
+            return error_set(err, ERROR_UNAVAILABLE, "%s: weights of type %s are not available on this device (%s)",
+                             what, dtype_name(r->ranges[i].dtype), d->isa);
+    if (lay_ranges(&laid, d, r, &bytes))
+        return error_set(err, ERROR_DATA, "%s: a weight of %lld x %lld is too large", what, (long long)r->ranges[0].n,
+                         (long long)r->k);
     struct weight *w = mem_calloc(1, sizeof *w);
     if (!w)
         return error_set_nomem(err, sizeof *w, what);
-    *w = (struct weight){.n = shape.n, .k = shape.k, .dtype = shape.dtype};
+    *w = laid;
     int code = buffer_new(&w->panels, d, bytes, what, err);
     if (code) {
         mem_free(w);
@@ -153,4 +198,17 @@ int64_t weight_k(const struct weight *w)
 enum dtype weight_dtype(const struct weight *w)
 {
     return w->dtype;
+}
+
+enum dtype weight_row_dtype(const struct weight *w, int64_t row)
+{
+    int i = 0;
+    while (i + 1 < w->n_range && row >= w->ranges[i].end)
+        i++;
+    return w->ranges[i].dtype;
+}
+
+size_t weight_size(const struct weight *w)
+{
+    return buffer_size(w->panels);
 }

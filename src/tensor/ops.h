@@ -8,11 +8,11 @@
  * width. Norms and dot products reduce over 16 lanes (lane = index mod 16, each lane one chain in order; then lanes are
  * added pairwise: 8 apart, 4, 2, 1). exp, log, sigmoid are the backend's own polynomials with the same operation order
  * on every instruction set. quantised weights: activations are rounded to int8 in blocks of 32 k, a block's products
- * are one exact integer sum, and a chain of fused multiply-adds runs over the blocks in order: the same bits on every
- * instruction set. Or their values are expanded, some at a time, and multiplied as a weight of f32 or bf16 (enum
- * quantised_way). bf16 weights: activations are rounded to bf16,
- * products accumulate in f32; bits may differ between instruction sets only. All activations are f32 unless a dtype
- * member says otherwise; bf16 members are allowed where noted. Strides are in elements; 0 = dense. */
+ * are one exact integer sum (Q6_K: two), and a chain of fused multiply-adds runs over the blocks in order: the same
+ * bits on every instruction set. Or their values are expanded, some at a time, and multiplied as a weight of f32 or
+ * bf16 (enum quantised_way). bf16 weights: activations are rounded to bf16, products accumulate in f32; bits may differ
+ * between instruction sets only. All activations are f32 unless a dtype member says otherwise; bf16 members are allowed
+ * where noted. Strides are in elements; 0 = dense. */
 #ifndef TENSOR_OPS_H
 #define TENSOR_OPS_H
 
@@ -56,10 +56,10 @@ enum activation {
     ACT_COUNT
 };
 
-/* Rows [row, row+n_row) of w := src [n_row,K], src_dtype F32 or BF16 (not for Q4_0 and Q4_1); or, for a quantised w,
- * its own type: rows of K/32 blocks as they lie in a GGUF file (Q8: Q8_0). noise, for F32 into BF16: 0: to nearest;
- * else rounded at random, up as often as what is cut off says; the numbers are functions of noise and the place in
- * w. */
+/* Rows [row, row+n_row) of w := src [n_row,K], src_dtype F32 or BF16 (of quantised rows for Q8 only); or, for quantised
+ * rows of one type, that type: rows of blocks as they lie in a GGUF file (Q8: Q8_0). noise, for F32 into BF16: 0: to
+ * nearest; else rounded at random, up as often as what is cut off says; the numbers are functions of noise and the
+ * place in w. */
 struct weight_pack_args {
     struct weight *w;
     int64_t row, n_row;

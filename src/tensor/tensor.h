@@ -77,8 +77,8 @@ int queue_wait(struct queue *q, struct error *err);
 int queue_finish(struct queue *q, int rc, struct error *err);
 void queue_drain(struct queue *q); /* the same before memory is given back, where nothing is asked any more */
 
-/* N outputs, K inputs. dtype F32 or BF16 (and Q8, Q4_0, Q4_1, without gradients, where the device has them:
- * weight_supported). */
+/* N outputs, K inputs. dtype F32 or BF16 (and the quantised ones, without gradients, where the device has them:
+ * weight_supported). K of Q4_K, Q5_K and Q6_K is a multiple of 256. */
 int weight_supported(const struct device *d, enum dtype t);
 struct weight_shape {
     int64_t n, k;
@@ -86,9 +86,25 @@ struct weight_shape {
 };
 size_t weight_bytes(const struct device *d, struct weight_shape shape); /* SIZE_MAX: too large for this device */
 int weight_new(struct weight **out, struct device *d, struct weight_shape shape, const char *what, struct error *err);
+/* The same of rows that differ in type: ranges one after the other, all of them quantised, each but the last of whole
+ * panels (a multiple of WEIGHT_ROWS rows). */
+enum { WEIGHT_RANGES = 4, WEIGHT_ROWS = 32 };
+struct weight_ranges {
+    int64_t k;
+    int n;
+    struct weight_range {
+        int64_t n;
+        enum dtype dtype;
+    } ranges[WEIGHT_RANGES];
+};
+size_t weight_ranges_bytes(const struct device *d, const struct weight_ranges *r);
+int weight_new_ranges(struct weight **out, struct device *d, const struct weight_ranges *r, const char *what,
+                      struct error *err);
 void weight_free(struct weight *w);
 int64_t weight_k(const struct weight *w);
-enum dtype weight_dtype(const struct weight *w);
+enum dtype weight_dtype(const struct weight *w); /* of the first rows */
+enum dtype weight_row_dtype(const struct weight *w, int64_t row);
+size_t weight_size(const struct weight *w); /* bytes */
 /* Whether the packed form's bytes are a device-independent function of the values is not promised; unpack gives the
  * values back (bf16-rounded when the weight is bf16). */
 
