@@ -27,18 +27,24 @@ static void test_gradients_are_pefts(void **state)
     json_array_foreach(json_object_get(golden, "ids"), i, v) ids[i] = (int32_t)json_integer_value(v);
     json_object_foreach(json_object_get(golden, "models"), name, wanted)
     {
-        char path[300], factors[300];
+        char path[300], factors[300], targets[300] = "";
+        const json_t *module;
         struct lora_place p;
         struct train_data data = {0};
         snprintf(path, sizeof path, "tests/golden/%s.gguf", name);
         snprintf(factors, sizeof factors, "tests/golden/adapters/quantised_%s", name);
+        json_array_foreach(json_object_get(wanted, "modules"), i, module)
+        {
+            size_t used = strlen(targets);
+            snprintf(targets + used, sizeof targets - used, "%s%s", i ? "," : "", json_string_value(module));
+        }
         lora_place_open(&p, path, 2, &(struct model_options){.dtype = DTYPE_F32, .keep_blocks = 1});
         assert_int_equal(
             train_data_add_ids(&(struct row_maker){.data = &data, .desc = model_desc(p.model), .max_length = 32}, ids,
                                (int)json_array_size(json_object_get(golden, "ids")),
                                (int)json_integer_value(json_object_get(golden, "prompt")), "row", NULL),
             0);
-        lora_place_expect(&p, &(struct lora_options){2, 5, "all-linear"}, factors, &data, wanted);
+        lora_place_expect(&p, &(struct lora_options){2, 5, targets}, factors, &data, wanted);
         train_data_free(&data);
         lora_place_close(&p);
     }

@@ -7,7 +7,7 @@ defaults.json: of every family an adapter of PEFT's default target modules (of i
                the modules, the sum, the mean loss of the tokens behind the prompt and the norm of its gradient by each factor
 classifiers.json: adapters of classifiers, whose head is trained beside them (modules_to_save), over classifiers and language models of tests/golden/families:
                logits of two texts, their mean loss and the norms of its gradient
-quantised.json: adapters of all matrices over quantised GGUF files of tests/golden, as transformers dequantises them: as defaults.json
+quantised.json: adapters over quantised GGUF files of tests/golden, as transformers dequantises them: as defaults.json
 Run with the versions of bench/requirements.txt; with the argument "classifiers" or "quantised" those alone are made."""
 import json, os, shutil, sys
 
@@ -101,14 +101,13 @@ def classifiers():
     json.dump({"versions": meta, "texts": TEXTS, "labels": LABELS, "models": found}, open(os.path.join(OUT, "classifiers.json"), "w"), indent=1)
 
 
-QUANTISED = ["tiny_q4"]
-ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+QUANTISED = {"tiny_q4": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"], "tiny_k": ["v_proj", "up_proj"]}
 
 
 def quantised():
     meta = {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
     load = lambda name: lambda: transformers.AutoModelForCausalLM.from_pretrained(os.path.join(OUT, ".."), gguf_file=name + ".gguf", dtype=torch.float32, attn_implementation="eager")
-    found = {name: expected(load(name), os.path.join(OUT, "quantised_" + name), "../../" + name + ".gguf", ALL) for name in QUANTISED}
+    found = {name: expected(load(name), os.path.join(OUT, "quantised_" + name), "../../" + name + ".gguf", modules) for name, modules in QUANTISED.items()}
     json.dump({"versions": meta, "ids": IDS, "prompt": PROMPT, "models": found}, open(os.path.join(OUT, "quantised.json"), "w"), indent=1)
 
 
