@@ -3,11 +3,12 @@
 """isara serve beside llama.cpp's own server: the same streamed requests from so many clients at once, interleaved.
 
 usage: bench/serve_bench.py --isara build/isara --model DIR|FILE.gguf --llama-server BIN --gguf FILE.gguf [--clients 16]
-                            [--requests 48] [--new 64] [--repeats 2] [--threads 2] [--dtype bf16]
+                            [--requests 48] [--new 64] [--repeats 2] [--threads 2] [--dtype bf16] [--words 100,300]
+                            [--llama-options "-fa off"]
        ... --llama-python PYTHON instead of --llama-server: llama-cpp-python's server, which answers one request at a time
-Prints tokens a second over the whole and the time to the first token (median and 90th percentile). The GGUF file is the
+Prints tokens a second over the whole and the time to the first token (median and 95th percentile). The GGUF file is the
 same weights as llama.cpp takes them (isara convert --to gguf --type bf16). Either server may be left out. Prompts are of
-100 to 300 words and have nothing in common; each answer is exactly --new tokens long (no end of sequence).
+so many words and have nothing in common; each answer is exactly --new tokens long (no end of sequence).
 """
 import argparse
 import json
@@ -24,9 +25,9 @@ WORDS = ("time year people way day man thing woman life child world school state
          "area money story fact month lot right study book eye job word business issue side kind head house").split()
 
 
-def prompts(n):
+def prompts(n, least, most):
     r = random.Random(7)
-    return [" ".join(r.choice(WORDS) for _ in range(r.randrange(100, 300))) for _ in range(n)]
+    return [" ".join(r.choice(WORDS) for _ in range(r.randrange(least, most))) for _ in range(n)]
 
 
 class Server:
@@ -47,7 +48,7 @@ def one(server, prompt, args, out):
             "eos_token_id": [], "stream_options": {"include_usage": True}, "cache_prompt": False}
     request = urllib.request.Request(f"http://127.0.0.1:{server.port}/v1/completions", json.dumps(body).encode(),
                                      {"Content-Type": "application/json"})
-    start, first, tokens, pieces = time.perf_counter(), None, 0, 0
+    start, first, usage, pieces = time.perf_counter(), None, {}, 0
     with urllib.request.urlopen(request) as answer:
         for line in answer:
             if not line.startswith(b"data: {"):
@@ -56,9 +57,8 @@ def one(server, prompt, args, out):
             if first is None and event.get("choices"):
                 first = time.perf_counter() - start
             pieces += any(c.get("text") for c in event.get("choices", []))
-            if event.get("usage"):
-                tokens = event["usage"]["completion_tokens"]
-    out.append((first, tokens or pieces))  # a server that does not count sends a piece a token
+            usage = event.get("usage") or usage
+    out.append((first, usage.get("completion_tokens", pieces), usage.get("prompt_tokens", 0)))  # or a piece a token
 
 
 def measure(server, texts, args):
@@ -77,9 +77,10 @@ def measure(server, texts, args):
         t.start()
     for t in threads:
         t.join()
-    seconds, tokens = time.perf_counter() - start, sum(n for _, n in out)
-    firsts = sorted(f for f, _ in out)
-    return tokens / seconds, statistics.median(firsts), firsts[int(len(firsts) * 0.9)], tokens
+    seconds, tokens = time.perf_counter() - start, sum(n for _, n, _ in out)
+    firsts = sorted(f for f, _, _ in out)
+    return (tokens / seconds, statistics.median(firsts), firsts[int(len(firsts) * 0.95)], tokens, sum(p for _, _, p in out),
+            seconds)
 
 
 def free_port():
@@ -95,6 +96,8 @@ def main():
     for name, value in (("clients", 16), ("requests", 48), ("new", 64), ("repeats", 2), ("threads", 2)):
         parser.add_argument("--" + name, type=int, default=value)
     parser.add_argument("--dtype", default="bf16")
+    parser.add_argument("--words", default="100,300")
+    parser.add_argument("--llama-options", default="")
     args = parser.parse_args()
     servers = []
     if args.isara:
@@ -105,22 +108,22 @@ def main():
         port = free_port()
         servers.append(Server("llama.cpp", [args.llama_server, "-m", args.gguf, "--port", str(port), "-np", str(args.clients),
                                             "-c", str(1024 * args.clients), "-t", str(args.threads), "-tb", str(args.threads),
-                                            "--no-webui"], port))
+                                            "--no-cache-prompt", "--cache-ram", "0", *args.llama_options.split()], port))
     if args.llama_python:
         port = free_port()
         servers.append(Server("llama-cpp-python", [args.llama_python, "-m", "llama_cpp.server", "--model", args.gguf, "--port",
                                                    str(port), "--n_ctx", "1024", "--n_threads", str(args.threads),
                                                    "--n_threads_batch", str(args.threads), "--interrupt_requests", "False"],
                               port))
-    texts, results = prompts(args.requests), {s.name: [] for s in servers}
+    texts, results = prompts(args.requests, *map(int, args.words.split(","))), {s.name: [] for s in servers}
     try:
         for s in servers:
             measure(s, texts[:2], args)
         for _ in range(args.repeats):
             for s in servers:
                 results[s.name].append(measure(s, texts, args))
-                print(s.name, "%.1f tokens/s, first token after %.2f s (median), %.2f s (90 %%), %d tokens" % results[s.name][-1],
-                      flush=True)
+                print(s.name, "%.1f tokens/s, first token after %.2f s (median), %.2f s (95 %%), %d tokens after %d of prompts, "
+                      "%.1f s" % results[s.name][-1], flush=True)
     finally:
         for s in servers:
             s.process.terminate()
