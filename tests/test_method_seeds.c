@@ -52,6 +52,11 @@ static void every_format_is_recognised(void **state)
            "{\"conversations\":[{\"from\":\"human\",\"value\":\"Why?\"},{\"from\":\"gpt\",\"value\":\"So.\"}]}",
            "conversations", "Why?", "So.");
     expect("a.jsonl",
+           "{\"messages\":[{\"role\":\"developer\",\"content\":\"s\"},{\"role\":\"user\",\"content\":[{\"type\":"
+           "\"input_text\",\"text\":\"Why\"},{\"type\":\"text\",\"text\":\"?\"}]},{\"role\":\"assistant\",\"content\":"
+           "[{\"type\":\"output_text\",\"text\":\"So.\"}]}]}",
+           "messages", "Why?", "So.");
+    expect("a.jsonl",
            "{\"id\":\"t\",\"instruction\":\"Add\",\"instances\":[{\"input\":\"1 "
            "2\",\"output\":\"3\"}],\"is_classification\":false}",
            "self-instruct", "Add\n1 2", "3");
@@ -213,6 +218,11 @@ static void lint_says_what_is_wrong(void **state)
                           2, &said, &err),
                      ERROR_DATA);
     assert_non_null(strstr(err.message, "duplicate question: line 1 again on line 3; strike the repeats"));
+    assert_int_equal(lint("[{\"question\":\"Why is it?\",\"answer\":\"A\"},{\"question\":\"Why is "
+                          "it?\",\"answer\":\"C\"}]",
+                          2, &said, &err),
+                     ERROR_DATA);
+    assert_non_null(strstr(err.message, "duplicate question: pair 1 again on pair 2; strike the repeats"));
     assert_int_equal(lint("{\"question\":\"Why?\",\"answer\":\"A\"}\n", 6, &said, &err), ERROR_DATA);
     assert_non_null(strstr(err.message, "1 pairs; wanted at least 6"));
     assert_int_equal(

@@ -155,6 +155,11 @@ int record_is_left_out(const json_t *record)
     return record_flag(json_object_get(record, "kept")) == 0;
 }
 
+static int is_text_part(const char *type)
+{
+    return !strcmp(type, "text") || !strcmp(type, "input_text") || !strcmp(type, "output_text");
+}
+
 static int put_parts(const json_t *parts, struct buf *out)
 {
     const json_t *part;
@@ -163,7 +168,7 @@ static int put_parts(const json_t *parts, struct buf *out)
     {
         const char *type = json_string_value(json_object_get(part, "type"));
         const json_t *text = json_is_string(part) ? part : json_object_get(part, "text");
-        if (!json_is_string(text) || (type && strcmp(type, "text")))
+        if (!json_is_string(text) || (type && !is_text_part(type)))
             return -1;
         buf_append(out, json_string_value(text), json_string_length(text));
     }
@@ -218,7 +223,7 @@ static const char *role_of(const char *side)
 {
     static const char *const names[][2] = {{"human", "user"},    {"prompter", "user"},   {"gpt", "assistant"},
                                            {"bot", "assistant"}, {"model", "assistant"}, {"chatgpt", "assistant"},
-                                           {"ai", "assistant"}};
+                                           {"ai", "assistant"},  {"developer", "system"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcasecmp(names[i][0], side))
             return names[i][1];
@@ -286,7 +291,7 @@ static int has_system(const json_t *list)
 {
     const json_t *first = json_array_get(list, 0), *role = json_object_get(first, "role");
     role = role ? role : json_object_get(first, "from");
-    return json_is_string(role) && !strcasecmp(json_string_value(role), "system");
+    return json_is_string(role) && !strcmp(role_of(json_string_value(role)), "system");
 }
 
 int record_turns(json_t **out, const json_t *record, const struct record_shape *shape, struct error *err)

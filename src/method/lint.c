@@ -17,8 +17,14 @@ struct lint {
     const char *path;
     void (*say)(void *user, const char *line);
     void *user;
+    const char *unit; /* "line", or "pair" where lines tell nothing: an array in one line */
     struct buf text;
 };
+
+static long place_of(const struct lint *l, int i)
+{
+    return *l->unit == 'l' ? l->s->items[i].line : i + 1;
+}
 
 static void say(struct lint *l)
 {
@@ -43,19 +49,19 @@ static void long_ones(struct lint *l, long *lines)
     for (int i = 0; i < l->s->n; i++) {
         const struct seed *s = &l->s->items[i];
         if (strlen(s->question) > LONG_QUESTION || (s->answer && strlen(s->answer) > LONG_ANSWER))
-            lines[n++] = s->line;
+            lines[n++] = place_of(l, i);
     }
     if (n) {
-        buf_printf(&l->text, "%s: far longer than a question (%d bytes) or an answer (%d bytes) should be: line",
-                   l->path, LONG_QUESTION, LONG_ANSWER);
+        buf_printf(&l->text, "%s: far longer than a question (%d bytes) or an answer (%d bytes) should be: %s", l->path,
+                   LONG_QUESTION, LONG_ANSWER, l->unit);
         add_lines(&l->text, lines, n);
         say(l);
     }
     for (int i = 0; i < l->s->n; i++)
         if (strchr(l->s->items[i].question, '\n'))
-            lines[breaks++] = l->s->items[i].line;
+            lines[breaks++] = place_of(l, i);
     if (breaks) {
-        buf_printf(&l->text, "%s: the question holds a line break, where asked questions end: line", l->path);
+        buf_printf(&l->text, "%s: the question holds a line break, where asked questions end: %s", l->path, l->unit);
         add_lines(&l->text, lines, breaks);
         say(l);
     }
@@ -74,8 +80,8 @@ static void answers_alike(struct lint *l)
         }
     }
     if (most > 2 && most * 4 >= l->s->n) {
-        buf_printf(&l->text, "%s: %d of %d answers are all alike, as on line %ld: the model will learn to say that",
-                   l->path, most, l->s->n, l->s->items[which].line);
+        buf_printf(&l->text, "%s: %d of %d answers are all alike, as on %s %ld: the model will learn to say that",
+                   l->path, most, l->s->n, l->unit, place_of(l, which));
         say(l);
     }
 }
@@ -97,11 +103,11 @@ static int duplicates(struct lint *l, long *lines, struct error *err)
             break;
         int same = m.name >= 0 && !strcmp(l->s->items[m.name].question, l->s->items[i].question);
         if (same && !n)
-            with = l->s->items[m.name].line;
+            with = place_of(l, m.name);
         if (same)
-            lines[n++] = l->s->items[i].line;
+            lines[n++] = place_of(l, i);
         else if (m.f1 > o.threshold && similar++ == 0)
-            buf_printf(&l->text, "line %ld with line %ld", l->s->items[i].line, l->s->items[m.name].line);
+            buf_printf(&l->text, "%s %ld with %s %ld", l->unit, place_of(l, i), l->unit, place_of(l, m.name));
     }
     if (similar && !rc) {
         char first[80];
@@ -113,7 +119,7 @@ static int duplicates(struct lint *l, long *lines, struct error *err)
     }
     sift_free(sift);
     if (n && !rc) {
-        buf_printf(&l->text, "%s: duplicate question: line %ld again on line", l->path, with);
+        buf_printf(&l->text, "%s: duplicate question: %s %ld again on %s", l->path, l->unit, with, l->unit);
         add_lines(&l->text, lines, n);
         buf_puts(&l->text, "; strike the repeats");
         rc = l->text.failed ? error_set_nomem(err, l->text.len, "message")
@@ -126,7 +132,8 @@ static int duplicates(struct lint *l, long *lines, struct error *err)
 int seeds_lint(const struct seeds *s, const char *path, int need_pairs, void (*say_line)(void *user, const char *line),
                void *user, struct error *err)
 {
-    struct lint l = {s, path, say_line, user, BUF_INIT};
+    const int one_line = s->n > 1 && s->items[0].line == s->items[s->n - 1].line;
+    struct lint l = {s, path, say_line, user, one_line ? "pair" : "line", BUF_INIT};
     long *lines = mem_alloc(((size_t)s->n + 1) * sizeof *lines);
     if (!lines)
         return error_set_nomem(err, (size_t)s->n * sizeof *lines, "lint");
