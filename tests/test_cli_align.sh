@@ -88,6 +88,9 @@ want 0 "warning: --k 20: about [0-9]* pairs of the seeds' mean length" "$ISARA" 
 # A run's own list of options is one: the same run again, but for its place.
 want 0 "round-1" "$ISARA" align --config "$tmp/run/config.resolved.json" --output "$tmp/again"
 cmp "$tmp/run/config.resolved.json" "$tmp/again/config.resolved.json" || bad "config.resolved.json does not give itself again"
+want 0 "/again: continuing" "$ISARA" align --config "$tmp/again/config.resolved.json" --output "$tmp/again"
+want 78 "what is read would be written over" "$ISARA" align --model $m --seeds "$tmp/again/metrics.json" --output "$tmp/again"
+cmp "$tmp/run/config.resolved.json" "$tmp/again/config.resolved.json" || bad "going on by a run's own settings changes them"
 # What stands before {q} stands before what is asked for.
 printf '{"pair": "user\\n{q}\\nme\\n{a}"}' >"$tmp/template.json"
 out=$("${align[@]}" --template "$tmp/template.json" --preview 1 2>/dev/null); grep -qz 'user'$'\n\n''--- question' <<<"$out" || bad "the derived ask lost its line feed"

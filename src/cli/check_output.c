@@ -47,7 +47,8 @@ static int check_inside(const char *output, const struct stat *out, const struct
     return rc;
 }
 
-/* An input that lies in the output directory under a name that the verb writes. */
+/* An input that lies in the output directory under a name that the verb writes; but a run goes on by its own
+ * settings, which are read before any are written. */
 static int check_written(const char *output, const struct stat *st, const struct input *in, struct error *err)
 {
     static const char *const names[] = {"model.safetensors",
@@ -69,7 +70,8 @@ static int check_written(const char *output, const struct stat *st, const struct
     int rc = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names && !rc; i++) {
         char *path = path_join(output, names[i]);
-        if (path && !stat(path, &there) && same_file(st, &there))
+        int own = !strcmp(in->option, "config") && !strcmp(names[i], "config.resolved.json");
+        if (path && !own && !stat(path, &there) && same_file(st, &there))
             rc = refuse_same(output, in, NULL, err);
         mem_free(path);
     }
