@@ -83,7 +83,8 @@ static int time_steps(struct bench *b, const char *work, const char *way, int wi
     o.num_train_epochs = !strcmp(work, "load") ? 3 : 1;
     o.shuffle = 0;
     o.max_length = 1024;
-    if (model_open(&m, b->device, b->source, &(struct model_options){.dtype = o.dtype}, &b->err))
+    const struct model_options mo = {.dtype = o.dtype, .keep_blocks = train_keeps_blocks(&o, b->source)};
+    if (model_open(&m, b->device, b->source, &mo, &b->err))
         return fail(b);
     if ((strcmp(work, "W5b") && add_rows(b, &data, m, "W5a", 64)) ||
         (strcmp(work, "W5a") && add_rows(b, &data, m, "W5b", 32)))
