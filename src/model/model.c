@@ -86,6 +86,14 @@ static int keeps_bytes(const struct transfer *t, int index, const struct tensor_
     return model_keeps_tensor(t->m, index, t->source, info);
 }
 
+/* Rows as they are stored that the stage holds, whole panels of 32 where it can. */
+static int64_t kept_step(const struct transfer *t, const struct tensor_info *info)
+{
+    enum { PANEL_ROWS = 32 };
+    int64_t rows = t->capacity * 4 / (int64_t)(info->n_byte / (uint64_t)info->n_row);
+    return rows > PANEL_ROWS ? rows / PANEL_ROWS * PANEL_ROWS : rows;
+}
+
 static int put_bytes(const struct transfer *t, int index, const struct stored_rows *rows, struct error *err)
 {
     const struct model_param *p = &t->m->params[index];
@@ -167,11 +175,12 @@ static int transfer_param(const struct transfer *t, int index, struct error *err
         return transfer_transposed(t, index, info, err);
     if (!rc && !fresh && p->heads)
         return transfer_heads(t, index, info, err);
-    int64_t width = p->ndim == 2 ? p->shape[1] : 1, step = t->capacity / width;
+    int kept = !rc && info && keeps_bytes(t, index, info);
+    int64_t width = p->ndim == 2 ? p->shape[1] : 1, step = kept ? kept_step(t, info) : t->capacity / width;
     for (int64_t row = 0; !rc && row < p->shape[0]; row += step) {
         int64_t n = p->shape[0] - row < step ? p->shape[0] - row : step;
         const struct stored_rows rows = {info, row, n};
-        if (info && keeps_bytes(t, index, info)) {
+        if (kept) {
             rc = put_bytes(t, index, &rows, err);
         } else {
             if (fresh)
