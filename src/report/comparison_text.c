@@ -126,8 +126,10 @@ void report_comparison_text(const struct report_comparison *c, struct buf *out)
     }
     buf_puts(
         out,
-        "\nmean, sd: over the random seeds\nlow, high: the mean's 95 % interval (Student's t) over the random seeds\n"
-        "seeds, rows: random seeds and questions behind it\nchange: mean over the questions of the arm's value "
+        "\nmean: over the random seeds\nsd: standard deviation over the random seeds\nlow, high: the mean's 95 % "
+        "interval "
+        "(Student's t) over the random seeds\nseeds: random seeds behind it\nrows: questions behind it\nchange: mean "
+        "over the questions of the arm's value "
         "less the control's, each its mean over the random seeds\nlow, high behind it: its 95 % interval over the "
         "questions\ndz: the change in its standard deviations\nseeds low, high: the same difference's interval over "
         "the random seeds\np: Wilcoxon's signed ranks over the questions\np Holm: the same after Holm over the arms "
