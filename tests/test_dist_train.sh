@@ -39,6 +39,13 @@ pkill -9 -f -- "--output $tmp/on" ; wait $pid 2>/dev/null
 ranks 3 train $common $more --save-steps 2 --output "$tmp/on" >"$tmp/log" 2>&1 || say "resumed with 3 ranks: $(tail -3 "$tmp/log")"
 sums "$tmp/on" | cmp -s - <(sums "$tmp/full-alone") || say "killed at 4 ranks and resumed with 3: $(sums "$tmp/on" | diff - <(sums "$tmp/full-alone"))"
 
+# A signal to one rank is one to all.
+ranks 2 train $common --dtype f32 --max-steps 400 --output "$tmp/signal" >"$tmp/log" 2>&1 & pid=$!
+for i in $(seq 400); do [ -s "$tmp/signal/log.jsonl" ] && break; sleep 0.02; done
+kill -TERM "$(pgrep -f -- "isara-mpi train.*--output $tmp/signal" | tail -1)"
+wait $pid; rc=$?
+[ $rc = 75 ] && [ -s "$tmp/signal/checkpoint.safetensors" ] || say "SIGTERM to one of two ranks: exit code $rc, $(ls "$tmp/signal"), $(tail -3 "$tmp/log")"
+
 # Failures are told once, with the rank, and end all.
 head -60 models/seeds.jsonl >"$tmp/other.jsonl"
 timeout 30 mpirun $oversubscribe -n 1 "$MPI" train $common --threads 1 --output "$tmp/bad" : -n 1 "$MPI" train ${common/models\/seeds.jsonl/$tmp/other.jsonl} --threads 1 --output "$tmp/bad" >"$tmp/log" 2>&1
