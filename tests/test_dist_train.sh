@@ -12,7 +12,7 @@ tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
 say() { echo "$1"; fails=1; }
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
 oversubscribe=$(mpirun --version 2>/dev/null | grep -q "Open MPI" && echo "--oversubscribe --bind-to none")
-ranks() { local n=$1; shift; mpirun $oversubscribe -n "$n" "$MPI" "$@" --threads 1; }
+ranks() { local n=$1; shift; timeout -k 1 60 mpirun $oversubscribe -n "$n" "$MPI" "$@" --threads 1; }
 model=models/miniature-small
 common="--model $model --data models/seeds.jsonl --per-device-train-batch-size 8 --gradient-accumulation-steps 1 --learning-rate 1e-3 --seed 3 --gradient-leaves 4 --max-length 128"
 sums() { (cd "$1" && sha256sum $(ls *.safetensors log.jsonl | grep -v checkpoint)); }

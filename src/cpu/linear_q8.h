@@ -78,6 +78,15 @@ static inline void q8_run_types(const struct product_call *c, q8_product *const 
     }
 }
 
+/* A kernel's run, of the functions PREFIX##name of all types. */
+#define Q8_RUN_ENTRY(PREFIX, NAME, TYPE) [TYPE - DTYPE_Q8] = PREFIX##NAME,
+#define Q8_RUN_TYPES(RUN, PREFIX)                                                              \
+    static void RUN(const struct product_call *c)                                              \
+    {                                                                                          \
+        static q8_product *const run[Q8_TYPES] = {QUANTISED_TYPES_WITH(Q8_RUN_ENTRY, PREFIX)}; \
+        q8_run_types(c, run);                                                                  \
+    }
+
 extern const struct product_kernel kernel_q8_generic, kernel_q8_fma, kernel_q8_avx2, kernel_q8_vnni;
 
 #endif

@@ -169,13 +169,7 @@ static inline __attribute__((always_inline)) void row_of(enum dtype t, const cha
     }
 QUANTISED_TYPES(PRODUCT)
 
-static void run_types(const struct product_call *c)
-{
-#define X(NAME, TYPE) [TYPE - DTYPE_Q8] = run_##NAME,
-    static q8_product *const run[Q8_TYPES] = {QUANTISED_TYPES(X)};
-#undef X
-    q8_run_types(c, run);
-}
+Q8_RUN_TYPES(run_types, run_)
 
 const struct product_kernel kernel_q8_avx2 = {
     .lanes = &lanes_avx2, .form = FORM_BYTES, .rows = Q8_ROWS, .run = run_types, .quantise = quantise};

@@ -15,13 +15,7 @@ static int at_once(int m)
     return m == 2 ? 2 : 1;
 }
 
-static void run_types(const struct product_call *c)
-{
-#define X(NAME, TYPE) [TYPE - DTYPE_Q8] = run_vnni_##NAME,
-    static q8_product *const run[Q8_TYPES] = {QUANTISED_TYPES(X)};
-#undef X
-    q8_run_types(c, run);
-}
+Q8_RUN_TYPES(run_types, run_vnni_)
 
 const struct product_kernel kernel_q8_vnni = {.lanes = &lanes_avx512,
                                               .form = FORM_BYTES,

@@ -71,13 +71,7 @@ static inline __attribute__((always_inline)) void run_product(enum dtype t, cons
     }
 QUANTISED_TYPES(PRODUCT)
 
-static void run_types(const struct product_call *c)
-{
-#define X(NAME, TYPE) [TYPE - DTYPE_Q8] = run_##NAME,
-    static q8_product *const run[Q8_TYPES] = {QUANTISED_TYPES(X)};
-#undef X
-    q8_run_types(c, run);
-}
+Q8_RUN_TYPES(run_types, run_)
 
 #if defined(__aarch64__)
 #define LANES_HERE lanes_neon
@@ -95,13 +89,7 @@ const struct product_kernel kernel_q8_generic = {
     }
 QUANTISED_TYPES(FMA_PRODUCT)
 
-static void run_fma_types(const struct product_call *c)
-{
-#define X(NAME, TYPE) [TYPE - DTYPE_Q8] = run_fma_##NAME,
-    static q8_product *const run[Q8_TYPES] = {QUANTISED_TYPES(X)};
-#undef X
-    q8_run_types(c, run);
-}
+Q8_RUN_TYPES(run_fma_types, run_fma_)
 
 const struct product_kernel kernel_q8_fma = {
     .lanes = &lanes_generic, .form = FORM_BYTES, .rows = Q8_ROWS, .run = run_fma_types, .quantise = quantise};

@@ -20,13 +20,15 @@
 
 #include "base/dtype.h"
 
-/* X(name, type) */
+/* X(with, name, type); QUANTISED_TYPES(X): X(name, type) */
 /* clang-format off */
-#define QUANTISED_TYPES(X)                                                  \
-    X(q8, DTYPE_Q8) X(q4_0, DTYPE_Q4_0) X(q4_1, DTYPE_Q4_1)                 \
-    X(q5_0, DTYPE_Q5_0) X(q5_1, DTYPE_Q5_1)                                 \
-    X(q4_k, DTYPE_Q4_K) X(q5_k, DTYPE_Q5_K) X(q6_k, DTYPE_Q6_K)
+#define QUANTISED_TYPES_WITH(X, WITH)                                                                 \
+    X(WITH, q8, DTYPE_Q8) X(WITH, q4_0, DTYPE_Q4_0) X(WITH, q4_1, DTYPE_Q4_1)                         \
+    X(WITH, q5_0, DTYPE_Q5_0) X(WITH, q5_1, DTYPE_Q5_1)                                               \
+    X(WITH, q4_k, DTYPE_Q4_K) X(WITH, q5_k, DTYPE_Q5_K) X(WITH, q6_k, DTYPE_Q6_K)
 /* clang-format on */
+#define QUANTISED_TYPE_ALONE(X, NAME, TYPE) X(NAME, TYPE)
+#define QUANTISED_TYPES(X) QUANTISED_TYPES_WITH(QUANTISED_TYPE_ALONE, X)
 
 enum { PANEL = 32, K_STEP = 32, NIBBLES = PANEL * K_STEP / 2, SUB_SCALES = PANEL * 3 / 2 };
 

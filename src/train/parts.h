@@ -145,7 +145,7 @@ struct share {
     struct buffer *waiting[MAX_LEAF_LEVELS]; /* f32 [n], as leaves.c has them */
     char *out, *in;                          /* staging: a piece for each rank */
     struct dist_piece *pieces;               /* [2 ranks] */
-    double *losses;                          /* [ranks] */
+    double *gathered;                        /* [ranks] */
 };
 struct share_part { /* a rank's part of something in the flat order */
     struct buffer *buffer;
@@ -158,6 +158,8 @@ void share_deinit(struct share *s);
 int share_add(struct share *s, struct queue *q, struct span gradients, int first_leaf, struct error *err);
 /* *sum += the losses of the leaves from first_leaf on, one of each rank, in their order. */
 int share_losses(struct share *s, int first_leaf, double mine, double *sum, struct error *err);
+/* *number: this rank's signal; a rank without one (0) takes that of the first that has. */
+int share_signal(struct share *s, int *number, struct error *err);
 /* Of the whole step's gradient, the same bits on every rank; out: f64 [1], scratch. */
 int share_squares(struct share *s, struct queue *q, struct span out, double *squares, struct error *err);
 /* all [n_element] := every rank's part. */

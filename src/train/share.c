@@ -60,8 +60,8 @@ int share_init(struct share *s, struct device *d, int64_t n_element, int n_leaf,
     s->out = mem_alloc(room);
     s->in = mem_alloc(room);
     s->pieces = mem_alloc(2 * (size_t)size * sizeof *s->pieces);
-    s->losses = mem_alloc((size_t)size * sizeof *s->losses);
-    if (!s->out || !s->in || !s->pieces || !s->losses)
+    s->gathered = mem_alloc((size_t)size * sizeof *s->gathered);
+    if (!s->out || !s->in || !s->pieces || !s->gathered)
         return error_set_nomem(err, 2 * room, "what ranks exchange");
     int rc = buffer_new(&s->sum, d, bytes, "this rank's part of the gradient", err);
     rc = rc ? rc : buffer_new(&s->arriving, d, PIECE * sizeof(float), "a piece of a gradient", err);
@@ -75,7 +75,7 @@ void share_deinit(struct share *s)
     mem_free(s->out);
     mem_free(s->in);
     mem_free(s->pieces);
-    mem_free(s->losses);
+    mem_free(s->gathered);
     buffer_free(s->sum);
     buffer_free(s->arriving);
     for (int i = 0; i < MAX_LEAF_LEVELS; i++)
@@ -132,9 +132,18 @@ int share_add(struct share *s, struct queue *q, struct span gradients, int first
 
 int share_losses(struct share *s, int first_leaf, double mine, double *sum, struct error *err)
 {
-    int rc = dist_gather_all(&mine, sizeof mine, s->losses, err);
+    int rc = dist_gather_all(&mine, sizeof mine, s->gathered, err);
     for (int r = 0; !rc && r < dist_size() && first_leaf + r < s->n_leaf; r++)
-        *sum += s->losses[r];
+        *sum += s->gathered[r];
+    return rc;
+}
+
+int share_signal(struct share *s, int *number, struct error *err)
+{
+    double mine = *number;
+    int rc = dist_gather_all(&mine, sizeof mine, s->gathered, err);
+    for (int r = 0; r < dist_size() && !rc && !*number; r++)
+        *number = (int)s->gathered[r];
     return rc;
 }
 

@@ -428,15 +428,11 @@ static int load_masters(struct trainer *t, struct train_result *result, struct e
 }
 
 /* A signal to one rank is one to all: the same step is everybody's last. */
-static int must_stop(const struct train_step *s, int *stop, struct error *err)
+static int must_stop(struct trainer *t, const struct train_step *s, int *stop, struct error *err)
 {
-    int number = interrupt_requested(), rc = 0;
-    for (int r = 0; r < dist_size() && dist_size() > 1 && !rc; r++) {
-        int theirs = number;
-        rc = dist_broadcast(&theirs, sizeof theirs, r, err);
-        if (!rc && theirs && !number)
-            interrupt_request(number = theirs);
-    }
+    int number = interrupt_requested(), rc = dist_size() > 1 ? share_signal(&t->share, &number, err) : 0;
+    if (number)
+        interrupt_request(number);
     *stop = number && s->step < s->total;
     return rc;
 }
@@ -463,7 +459,7 @@ static int between_steps(struct trainer *t, struct runlog *log, const struct tra
         t->job->on_step(t->job->user, s);
     int stop = 0;
     rc = dist_agree(rc, err);
-    rc = rc ? rc : must_stop(s, &stop, err);
+    rc = rc ? rc : must_stop(t, s, &stop, err);
     if (!rc && t->job->directory && ((o->save_steps && s->step % o->save_steps == 0 && s->step < s->total) || stop)) {
         rc = state_save(t, err);
         if (!rc && log)
