@@ -65,6 +65,13 @@ say8() { "$ISARA" generate --input "$tmp/in.jsonl" --dtype q8 $quiet "$@"; }
 say8 --model "$tmp/q8" >"$tmp/1"; say8 --model "$tmp/m.gguf" --adapter "$tmp/q8" --threads 1 >"$tmp/2"; say8 --model "$tmp/m.gguf" >"$tmp/3"
 cmp "$tmp/1" "$tmp/2" || fail "q8: --adapter says other things than --model"
 [ -s "$tmp/1" ] && ! cmp -s "$tmp/1" "$tmp/3" || fail "q8: the adapter changes nothing"
+# Its own chat template is the model's: for isara, merged as a directory, and merged as one file.
+printf '%s' "{% for m in messages %}<{{ m['content'] }}>{% endfor %}" >"$tmp/q8/chat_template.jinja"
+echo '{"messages":[{"role":"user","content":"Why?"}],"max_new_tokens":1}' >"$tmp/chat.jsonl"
+"$ISARA" convert --model "$tmp/q8" --output "$tmp/q8merged" $quiet && "$ISARA" convert --model "$tmp/m.gguf" --adapter "$tmp/q8" --to gguf --output "$tmp/q8merged.gguf" $quiet || fail "convert of an adapter with a chat template failed"
+for with in "$tmp/q8" "$tmp/q8merged" "$tmp/q8merged.gguf"; do
+  grep -q '"prompt":"<Why?>"' <<<"$("$ISARA" generate --model "$with" --input "$tmp/chat.jsonl" $quiet)" || fail "$with has another chat template than the adapter's"
+done
 out=$("$ISARA" train --model "$tmp/m.gguf" --data models/seeds.jsonl --output "$tmp/none" --dry-run 2>&1)
 grep -q "16 bytes more a weight" <<<"$out" || fail "tuning all weights of a quantised file says nothing of it: $out"
 out=$("$ISARA" plan --model "$tmp/m.gguf" --seeds models/seeds.jsonl --json)

@@ -116,7 +116,7 @@ static int embed_texts(struct speaker *s, const char *const *texts, int n, float
     struct model_options o = {.dtype = DTYPE_F32, .task = MODEL_BODY, .check_finite = 1};
     rc = checkpoint_open(&ck, s->o.encoder, err);
     if (!rc)
-        rc = tokenizer_open(&t, checkpoint_path(ck), err);
+        rc = tokenizer_open_of(&t, ck, err);
     if (!rc)
         rc = model_open(&m, s->device, ck, &o, err);
     if (!rc)

@@ -119,7 +119,7 @@ int speaker_open(struct speaker *s, struct device *device, const struct speaker_
     *s = (struct speaker){.o = *o, .device = device};
     int rc = checkpoint_open(&s->source, o->model, err);
     rc = rc ? rc : model_desc_parse(&s->desc, checkpoint_config(s->source), checkpoint_path(s->source), err);
-    rc = rc ? rc : tokenizer_open(&s->tokenizer, checkpoint_path(s->source), err);
+    rc = rc ? rc : tokenizer_open_of(&s->tokenizer, s->source, err);
     rc = rc ? rc : open_template(s, &t, err);
     rc = rc ? rc : speaker_set_template(s, t, err);
     rc = rc ? rc : hash_files(s, err);

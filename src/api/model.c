@@ -36,7 +36,7 @@ static const struct field_table open_fields = {rows, sizeof rows / sizeof *rows}
 static int open_tokenizer(struct isara_model *m, struct error *err)
 {
     struct error reason = {0};
-    int rc = tokenizer_open(&m->tokenizer, checkpoint_path(m->checkpoint), &reason);
+    int rc = tokenizer_open_of(&m->tokenizer, m->checkpoint, &reason);
     if (rc == ERROR_NOINPUT) {
         log_line(LOG_INFO, "%s has no tokenizer: only *_token_ids are taken, and text is null",
                  checkpoint_path(m->checkpoint));

@@ -36,8 +36,14 @@ static void put_ends(struct gguf_writer *w, const struct cli_model *p)
 static int put_tokenizer(struct gguf_writer *w, const struct cli_model *p, const struct gguf_model *g,
                          struct error *err)
 {
-    if (checkpoint_gguf(p->checkpoint)) { /* the same words again */
-        gguf_put_copies(w, checkpoint_gguf(p->checkpoint), "tokenizer.");
+    const struct gguf *source = checkpoint_gguf(p->checkpoint);
+    if (source && p->tokenizer && checkpoint_file(p->checkpoint, "chat_template.jinja")) { /* an adapter's own */
+        gguf_put_copies(w, source, "tokenizer.ggml.");
+        gguf_put_string(w, "tokenizer.chat_template", tokenizer_info(p->tokenizer)->chat_template);
+        return 0;
+    }
+    if (source) { /* the same words again */
+        gguf_put_copies(w, source, "tokenizer.");
         return 0;
     }
     if (!p->tokenizer) {

@@ -33,7 +33,7 @@ static int inspect_model(struct cli_model *p, const struct cli_values *v, struct
     printf("size      %.3fM parameters, stored as %s\nsha256    %s\n", d.n_param * 1e-6,
            dtype_name(checkpoint_dtype(p->checkpoint)), sha);
     struct error reason = {0};
-    if (tokenizer_open(&p->tokenizer, checkpoint_path(p->checkpoint), &reason)) {
+    if (tokenizer_open_of(&p->tokenizer, p->checkpoint, &reason)) {
         printable(reason.message);
         printf("tokenizer none: %s\n", reason.message);
     } else {

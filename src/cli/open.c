@@ -39,7 +39,7 @@ int cli_open_tokenizer(struct cli_model *p, const struct cli_values *v, int requ
     if (rc)
         return rc;
     struct error reason = {0};
-    rc = tokenizer_open(&p->tokenizer, checkpoint_path(p->checkpoint), &reason);
+    rc = tokenizer_open_of(&p->tokenizer, p->checkpoint, &reason);
     if (rc == ERROR_NOINPUT && !required) {
         log_line(LOG_INFO, "%s has no tokenizer: only *_token_ids are taken, and text is null",
                  checkpoint_path(p->checkpoint));

@@ -9,7 +9,7 @@ int eval_model_read(struct eval_model *m, const char *path, const char *adapter,
         rc = checkpoint_open_adapter(&m->checkpoint, path, adapter, err);
     else if (!rc)
         rc = checkpoint_open(&m->checkpoint, path, err);
-    return rc ? rc : tokenizer_open(&m->tokenizer, checkpoint_path(m->checkpoint), err);
+    return rc ? rc : tokenizer_open_of(&m->tokenizer, m->checkpoint, err);
 }
 
 int eval_model_load(struct eval_model *m, struct device *device, enum dtype dtype, enum model_task task,

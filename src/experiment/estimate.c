@@ -30,7 +30,7 @@ static int open_model(struct opened *m, const char *path, struct error *err)
         return 0;
     close_model(m);
     int rc = checkpoint_open(&m->source, path, err);
-    rc = rc ? rc : tokenizer_open(&m->tokenizer, checkpoint_path(m->source), err);
+    rc = rc ? rc : tokenizer_open_of(&m->tokenizer, m->source, err);
     rc = rc ? rc : model_desc_parse(&m->desc, checkpoint_config(m->source), checkpoint_path(m->source), err);
     m->path = rc ? NULL : path;
     return rc;

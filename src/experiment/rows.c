@@ -134,7 +134,7 @@ static int open_chat(struct rows *r, const struct job *j, struct error *err)
     struct checkpoint *ck = NULL;
     int rc = checkpoint_open(&ck, j->model, err);
     rc = rc ? rc : model_desc_parse(&r->desc, checkpoint_config(ck), checkpoint_path(ck), err);
-    rc = rc ? rc : tokenizer_open(&r->tokenizer, checkpoint_path(ck), err);
+    rc = rc ? rc : tokenizer_open_of(&r->tokenizer, ck, err);
     rc = rc ? rc : template_chat(&r->template, r->tokenizer, j->system, err);
     checkpoint_close(ck);
     return rc;

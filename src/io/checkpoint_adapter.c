@@ -488,6 +488,29 @@ static int find_weights(struct adapter *a)
                              a->path);
 }
 
+/* The adapter's own chat template stands in the place of its base's. */
+static int take_chat_template(struct checkpoint *ck, const struct adapter *a)
+{
+    static const char name[] = "chat_template.jinja";
+    char *path = path_join(a->path, name);
+    int rc = path ? 0 : error_set_nomem(a->err, strlen(a->path), "a path"), n = 0;
+    if (!rc && file_exists(path)) {
+        struct checkpoint_side_file *files = arena_alloc(&ck->arena, (size_t)(ck->n_side_file + 1) * sizeof *files);
+        const char *kept = arena_strdup(&ck->arena, path);
+        for (int i = 0; files && i < ck->n_side_file; i++)
+            if (strcmp(ck->side_files[i].name, name))
+                files[n++] = ck->side_files[i];
+        rc = files && kept ? 0 : error_set_nomem(a->err, 256, path);
+        if (!rc) {
+            files[n++] = (struct checkpoint_side_file){name, kept};
+            ck->side_files = files;
+            ck->n_side_file = n;
+        }
+    }
+    mem_free(path);
+    return rc;
+}
+
 int checkpoint_open_adapter(struct checkpoint **out, const char *base, const char *adapter, struct error *err)
 {
     struct adapter a = {.path = adapter, .err = err};
@@ -501,7 +524,7 @@ int checkpoint_open_adapter(struct checkpoint **out, const char *base, const cha
     if (!rc)
         rc = base ? checkpoint_open_base(out, base, err) : open_base(out, &a);
     a.text_part = !rc && (*out)->text_part;
-    if (!rc && (rc = lay_over(*out, &a))) {
+    if (!rc && ((rc = lay_over(*out, &a)) || (rc = take_chat_template(*out, &a)))) {
         checkpoint_close(*out);
         *out = NULL;
     }

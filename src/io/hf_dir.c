@@ -149,7 +149,7 @@ int hf_dir_tokenizer(const char *dir, const struct checkpoint *source, int *n, s
     for (size_t i = 0; !rc && i < sizeof names / sizeof *names; i++)
         rc = copy_beside(dir, source, names[i], &copied, err);
     if (n)
-        *n = copied;
+        *n = checkpoint_gguf(source) ? 0 : copied; /* an adapter's chat template alone is no tokenizer */
     rc = rc ? rc : copy_sentence(dir, source, err);
     return rc || checkpoint_gguf(source) ? rc : copy_templates(dir, checkpoint_path(source), err);
 }

@@ -102,9 +102,8 @@ static int open_parts(struct guard *g, struct device *device, const struct guard
     struct model_options mo = {.dtype = o->dtype, .check_finite = 1};
     int rc = read_words(g, o->words ? o->words : "unsafe,safe", err);
     if (rc || (rc = checkpoint_open(&g->checkpoint, o->model, err)) ||
-        (rc = tokenizer_open(&g->tokenizer, checkpoint_path(g->checkpoint), err)) ||
-        (rc = chat_open(&g->chat, g->tokenizer, err)) || (rc = find_words(g, err)) ||
-        (rc = checkpoint_sha256(g->checkpoint, g->sha256, err)))
+        (rc = tokenizer_open_of(&g->tokenizer, g->checkpoint, err)) || (rc = chat_open(&g->chat, g->tokenizer, err)) ||
+        (rc = find_words(g, err)) || (rc = checkpoint_sha256(g->checkpoint, g->sha256, err)))
         return rc;
     return model_open(&g->model, device, g->checkpoint, &mo, err);
 }

@@ -58,8 +58,7 @@ static int open_parts(struct harm_judge *j, struct device *device, struct error 
     struct model_desc d;
     int rc = checkpoint_open(&j->checkpoint, j->o.model, err);
     if (rc || (rc = model_desc_parse(&d, checkpoint_config(j->checkpoint), checkpoint_path(j->checkpoint), err)) ||
-        (rc = check_kind(&j->o, &d, err)) ||
-        (rc = tokenizer_open(&j->tokenizer, checkpoint_path(j->checkpoint), err)) ||
+        (rc = check_kind(&j->o, &d, err)) || (rc = tokenizer_open_of(&j->tokenizer, j->checkpoint, err)) ||
         (rc = checkpoint_sha256(j->checkpoint, j->sha256, err)))
         return rc;
     struct model_options o = {.dtype = j->o.dtype, .task = d.task, .check_finite = 1};

@@ -13,7 +13,7 @@ static int plan_of(struct plan *p, const struct align_options *o, struct device 
     struct checkpoint *source = NULL;
     struct tokenizer *tokenizer = NULL;
     int rc = checkpoint_open(&source, o->model, err);
-    rc = rc ? rc : tokenizer_open(&tokenizer, checkpoint_path(source), err);
+    rc = rc ? rc : tokenizer_open_of(&tokenizer, source, err);
     rc = rc ? rc : model_desc_parse(&d, checkpoint_config(source), checkpoint_path(source), err);
     rc = rc ? rc : seeds_read_fields(&seeds, align_source(o, o->seeds), 1, err);
     const struct plan_model m = {.desc = &d, .source = source, .tokenizer = tokenizer, .device = device};

@@ -12,7 +12,7 @@ static int open_tokenizer(struct served *s, struct error *err)
 {
     const char *path = checkpoint_path(s->checkpoint);
     struct error reason = {0};
-    int rc = tokenizer_open(&s->tokenizer, path, &reason);
+    int rc = tokenizer_open_of(&s->tokenizer, s->checkpoint, &reason);
     if (rc == ERROR_NOINPUT) {
         log_line(LOG_WARNING, "%s has no tokenizer: prompts are taken as token ids only, and there are no texts", path);
         error_set(&s->no_chat, ERROR_UNAVAILABLE, "the model has no tokenizer, so it cannot chat");

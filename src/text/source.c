@@ -238,22 +238,28 @@ static int load_directory(struct tokenizer_source *s, const char *dir, const jso
         "%s: no tokenizer here: wanted tokenizer.json, tokenizer.model, vocab.json and merges.txt, or vocab.txt", dir);
 }
 
+int source_take_chat_template(struct tokenizer_source *out, const char *path, struct error *err)
+{
+    struct buf text = BUF_INIT;
+    int rc = file_read_regular(&text, path, (size_t)1 << 24, err);
+    json_t *value = rc ? NULL : json_stringn(buf_text(&text), text.len);
+    if (!rc && !value)
+        rc = error_set(err, ERROR_DATA, "%s: is not UTF-8", path);
+    if (!rc && !out->config)
+        out->config = json_object();
+    if (!rc && json_object_set_new(out->config, "chat_template", value))
+        rc = error_set_nomem(err, text.len, "a chat template");
+    buf_free(&text);
+    return rc;
+}
+
 /* chat_template.jinja goes over the configuration's chat_template, as in transformers. */
 static int load_chat_template(struct tokenizer_source *out, const char *dir, struct error *err)
 {
     char *path = path_join(dir, "chat_template.jinja");
-    struct buf text = BUF_INIT;
     int rc = path ? 0 : error_set_nomem(err, strlen(dir), "a path");
-    if (!rc && file_exists(path) && !(rc = file_read_regular(&text, path, (size_t)1 << 24, err))) {
-        json_t *value = json_stringn(text.data ? text.data : "", text.len);
-        if (!value)
-            rc = error_set(err, ERROR_DATA, "%s: is not UTF-8", path);
-        else if (!out->config)
-            out->config = json_object();
-        if (!rc && json_object_set_new(out->config, "chat_template", value))
-            rc = error_set_nomem(err, text.len, "a chat template");
-    }
-    buf_free(&text);
+    if (!rc && file_exists(path))
+        rc = source_take_chat_template(out, path, err);
     mem_free(path);
     return rc;
 }

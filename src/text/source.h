@@ -23,6 +23,8 @@ struct tokenizer_source {
 /* path as tokenizer_open has it. */
 int tokenizer_source_load(struct tokenizer_source *out, const char *path, struct error *err);
 void tokenizer_source_free(struct tokenizer_source *s);
+/* The file's text becomes the chat template. */
+int source_take_chat_template(struct tokenizer_source *s, const char *path, struct error *err);
 
 int source_from_gguf(struct tokenizer_source *out, const char *path, struct error *err);
 /* The pre-tokenizers that a GGUF file can name. */

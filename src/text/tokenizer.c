@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "io/checkpoint.h"
 #include "io/jsontext.h"
 #include "text/decode.h"
 
@@ -23,16 +24,30 @@ static int finish_open(struct tokenizer **out, const char *name, struct tokenize
     return rc;
 }
 
-int tokenizer_open(struct tokenizer **out, const char *path, struct error *err)
+/* chat_template: a file, or NULL: what the source has. */
+static int open_with(struct tokenizer **out, const char *path, const char *chat_template, struct error *err)
 {
     struct tokenizer_source s = {0};
     *out = NULL;
     int rc = tokenizer_source_load(&s, path, err);
+    if (!rc && chat_template && (rc = source_take_chat_template(&s, chat_template, err)))
+        tokenizer_source_free(&s);
     rc = rc ? rc : finish_open(out, path, &s, err);
     if (!rc)
         log_line(LOG_DEBUG, "tokenizer %s: ids below %d, %s chat template", path, (int)tokenizer_size(*out),
                  tokenizer_info(*out)->chat_template ? "with a" : "no");
     return rc;
+}
+
+int tokenizer_open(struct tokenizer **out, const char *path, struct error *err)
+{
+    return open_with(out, path, NULL, err);
+}
+
+int tokenizer_open_of(struct tokenizer **out, const struct checkpoint *ck, struct error *err)
+{
+    const char *own = checkpoint_is_adapted(ck) ? checkpoint_file(ck, "chat_template.jinja") : NULL;
+    return open_with(out, checkpoint_path(ck), own, err);
 }
 
 int tokenizer_open_json(struct tokenizer **out, const char *name, const char *json, size_t n, const char *config,

@@ -37,11 +37,14 @@ struct tokens {
 int tokens_push(struct tokens *t, int32_t id); /* 0, or -1 when out of memory */
 void tokens_free(struct tokens *t);
 
+struct checkpoint;
 struct tokenizer;
 /* path: a directory, a tokenizer.json, a tokenizer.model, a vocab.json or merges.txt (with the other beside it) or a
  * .gguf. Beside the tokenizer, tokenizer_config.json, special_tokens_map.json and added_tokens.json are read when they
  * are there. */
 int tokenizer_open(struct tokenizer **out, const char *path, struct error *err);
+/* A model's: with an adapter its base's, under the adapter's own chat template when it has one. */
+int tokenizer_open_of(struct tokenizer **out, const struct checkpoint *ck, struct error *err);
 /* The same from the bytes of a tokenizer.json and (or NULL) the text of a tokenizer_config.json; name stands for the
  * file in messages. */
 int tokenizer_open_json(struct tokenizer **out, const char *name, const char *json, size_t n, const char *config,
