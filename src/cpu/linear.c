@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* y = epilogue(x w^T). Panels lie ready in the weight, or are widened from bf16 where the kernel multiplies floats, or
- * expanded from a quantised weight. A
- * gate's part is a panel of gate rows with the panel of up rows for the same columns; where F is no multiple of 32 the
- * up columns straddle two panels. */
+ * expanded from a quantised weight. A gate's part is a panel of gate rows with the panel of up rows for the same
+ * columns; where F is no multiple of 32 the up columns straddle two panels. */
 #include "cpu/linear.h"
 
 #include <string.h>
