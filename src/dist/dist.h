@@ -5,6 +5,7 @@
 #ifndef DIST_DIST_H
 #define DIST_DIST_H
 
+#include "base/buf.h"
 #include "base/error.h"
 
 /* Before anything else. ERROR_CONFIG: this is one of several copies that know nothing of each other, as srun or mpirun
@@ -36,5 +37,13 @@ int dist_gather_all(const void *mine, size_t bytes, void *all, struct error *err
 /* Every rank calls it with how its part went, and returns with the first rank's failure that there is, which names
  * rank and host; 0: all went well. */
 int dist_agree(int rc, struct error *err);
+/* The failure with which all are going to end was told to all by other means. */
+void dist_end_together(void);
+
+/* Messages, beside the exchanges: of any length up to 2^30 bytes, to one rank, who looks for them when it likes. Those
+ * between two ranks arrive in the order in which they were posted. The bytes are copied, and nobody is waited for. */
+int dist_post(int rank, const void *data, size_t bytes, struct error *err);
+/* The next message into b, whose content it replaces; *rank: who sent it, -1: none is there. wait: until one is. */
+int dist_take(struct buf *b, int *rank, int wait, struct error *err);
 
 #endif

@@ -12,13 +12,22 @@
 
 /* pieces of one exchange for each rank at most */
 enum { TAG = 1, PIECES = 8 };
+enum { MESSAGE = 2 };
 /* nanoseconds */
 enum { SHORTEST = 20000, LONGEST = 1000000 };
+
+/* A message that has not left yet. */
+struct posted {
+    MPI_Request request;
+    struct posted *next;
+    char data[];
+};
 
 static struct world {
     int rank, size, agreed;
     MPI_Request *requests; /* [PIECES * size] */
     int *codes;            /* [size] */
+    struct posted *posted;
     char kind[MPI_MAX_LIBRARY_VERSION_STRING];
 } world = {.size = 1};
 
@@ -61,10 +70,32 @@ int dist_start(int *argc, char ***argv, struct error *err)
     return 0;
 }
 
+/* Frees what has left. */
+static int forget_sent(struct error *err)
+{
+    struct posted **at = &world.posted;
+    while (*at) {
+        struct posted *p = *at;
+        int done = 0, rc = MPI_Test(&p->request, &done, MPI_STATUS_IGNORE);
+        if (rc)
+            return failed(rc, "sending", err);
+        if (!done) {
+            at = &p->next;
+            continue;
+        }
+        *at = p->next;
+        mem_free(p);
+    }
+    return 0;
+}
+
 void dist_end(int code)
 {
     if (code && world.size > 1 && !world.agreed)
         MPI_Abort(MPI_COMM_WORLD, code);
+    for (struct posted *p = world.posted; p; p = p->next)
+        MPI_Wait(&p->request, MPI_STATUS_IGNORE);
+    forget_sent(NULL);
     mem_free(world.requests);
     mem_free(world.codes);
     MPI_Finalize();
@@ -90,6 +121,13 @@ int dist_agreed(void)
     return world.agreed;
 }
 
+/* Sleeps, longer from time to time. */
+static void sleep_on(struct timespec *pause)
+{
+    nanosleep(pause, NULL);
+    pause->tv_nsec = pause->tv_nsec * 2 < LONGEST ? pause->tv_nsec * 2 : LONGEST;
+}
+
 static int wait_all(MPI_Request *requests, int n, struct error *err)
 {
     struct timespec pause = {0, SHORTEST};
@@ -100,8 +138,7 @@ static int wait_all(MPI_Request *requests, int n, struct error *err)
             return failed(rc, "exchanging", err);
         if (done)
             return 0;
-        nanosleep(&pause, NULL);
-        pause.tv_nsec = pause.tv_nsec * 2 < LONGEST ? pause.tv_nsec * 2 : LONGEST;
+        sleep_on(&pause);
     }
 }
 
@@ -168,4 +205,56 @@ int dist_agree(int rc, struct error *err)
     while (root < world.size && !world.codes[root])
         root++;
     return root < world.size ? tell_failure(root, world.codes[root], err) : 0;
+}
+
+void dist_end_together(void)
+{
+    world.agreed = 1;
+}
+
+int dist_post(int rank, const void *data, size_t bytes, struct error *err)
+{
+    struct posted *p = NULL;
+    int rc = forget_sent(err);
+    if (rc)
+        return rc;
+    if (bytes > (size_t)1 << 30)
+        return error_set(err, ERROR_FAILED, "a message of %zu bytes for rank %d; wanted at most 2^30", bytes, rank);
+    if (!(p = mem_alloc(sizeof *p + bytes)))
+        return error_set_nomem(err, bytes, "a message");
+    memcpy(p->data, data, bytes);
+    rc = MPI_Isend(p->data, (int)bytes, MPI_BYTE, rank, MESSAGE, MPI_COMM_WORLD, &p->request);
+    if (rc) {
+        mem_free(p);
+        return failed(rc, "sending", err);
+    }
+    p->next = world.posted;
+    world.posted = p;
+    return 0;
+}
+
+int dist_take(struct buf *b, int *rank, int wait, struct error *err)
+{
+    struct timespec pause = {0, SHORTEST};
+    MPI_Status status;
+    MPI_Message message;
+    int there = 0, n = 0, rc = 0;
+    buf_reset(b);
+    *rank = -1;
+    while (!(rc = MPI_Improbe(MPI_ANY_SOURCE, MESSAGE, MPI_COMM_WORLD, &there, &message, &status)) && !there && wait) {
+        if ((rc = forget_sent(err)))
+            return rc;
+        sleep_on(&pause);
+    }
+    if (rc || !there)
+        return rc ? failed(rc, "looking for messages", err) : 0;
+    MPI_Get_count(&status, MPI_BYTE, &n);
+    if (buf_reserve(b, (size_t)n + 1))
+        return error_set_nomem(err, (size_t)n, "a message");
+    if ((rc = MPI_Mrecv(b->data, n, MPI_BYTE, &message, &status)))
+        return failed(rc, "receiving", err);
+    b->len = (size_t)n;
+    b->data[n] = 0;
+    *rank = status.MPI_SOURCE;
+    return 0;
 }
