@@ -37,125 +37,189 @@ void quantised_pack(const struct weight *w, int64_t n, const void *src, enum dty
     }
 }
 
-/* Where one output's words of four bytes stand: at `to`, a panel's width apart. */
-static inline uint32_t word_at(const unsigned char *p, int i)
-{
-    uint32_t word;
-    memcpy(&word, p + 4 * i, 4);
-    return word;
-}
-static inline void put_word(char *to, int i, uint32_t word)
-{
-    memcpy(to + i * (4 * PANEL), &word, 4);
-}
-
+/* The blocks of a panel's outputs at one k, turned: word i of all outputs side by side. A word of an output that is not
+ * given is zero. */
+struct turned {
+    uint32_t words[53][PANEL];
+    const unsigned char *src; /* the block of output `first` */
+    size_t row_bytes;
+    int first, n;
+};
 enum { LOW_HALVES = 0x0f0f0f0f, ONES = 0x01010101, THREES = 0x03030303 };
 
-/* d and m at src to their places; returns the bytes they take there. */
-static size_t take_halves(enum dtype t, const unsigned char *src, int lane, char *block)
+/* n words of each, from byte `at` of its block on. */
+static void turn(struct turned *t, size_t at, int n)
 {
-    memcpy(block + 2 * lane, src, 2);
-    if (!quantised_has_min(t))
-        return 2;
-    memcpy(block + 2 * PANEL + 2 * lane, src + 2, 2);
-    return 4;
+    for (int row = 0; row < t->n; row++) {
+        const unsigned char *from = t->src + (size_t)row * t->row_bytes + at;
+        for (int i = 0; i < n; i++)
+            memcpy(&t->words[i][t->first + row], from + 4 * i, 4);
+    }
 }
 
-/* The low four bits of 32 k, from the low (shift 0) or high halves of 32 bytes. */
-static void take_nibbles(const unsigned char *src, int shift, char *to)
+/* The f16 at byte `at` of each. */
+static void take_halves(const struct turned *t, size_t at, char *to)
 {
-    for (int i = 0; i < 4; i++)
-        put_word(to, i, (word_at(src, i) >> shift & LOW_HALVES) | (word_at(src, i + 4) >> shift & LOW_HALVES) << 4);
+    for (int row = 0; row < t->n; row++)
+        memcpy(to + 2 * (t->first + row), t->src + (size_t)row * t->row_bytes + at, 2);
 }
 
-static void take_32(enum dtype t, const unsigned char *src, int lane, char *block)
+/* The low four bits of 32 k, from the low (shift 0) or high (4) halves of eight words. */
+static void take_nibbles(uint32_t (*restrict words)[PANEL], int shift, uint32_t *restrict to)
 {
-    char *to = block + quantised_head(t) + 4 * lane;
-    src += take_halves(t, src, lane, block);
-    if (t == DTYPE_Q8) {
-        for (int i = 0; i < 8; i++)
-            put_word(to, i, word_at(src, i) ^ 0x80808080u);
-        return;
-    }
-    if (quantised_bits(t) == 5) {
-        uint32_t bits = word_at(src, 0), word = 0;
-        for (int i = 0; i < 32; i++)
-            word |= (bits >> i & 1) << (i % 4 * 8 + i / 4);
-        put_word(to + NIBBLES, 0, word);
-        src += 4;
-    }
-    for (int i = 0; i < 4; i++)
-        put_word(to, i, word_at(src, i));
+    for (int i = 0; i < 4; i++, to += PANEL)
+        for (int j = 0; j < PANEL; j++)
+            to[j] = (words[i][j] >> shift & LOW_HALVES) | (words[i + 4][j] >> shift & LOW_HALVES) << 4;
+}
+
+static void take_32(enum dtype type, struct turned *t, char *block)
+{
+    uint32_t *restrict to = (uint32_t *)(block + quantised_head(type));
+    size_t halves = quantised_has_min(type) ? 4 : 2;
+    int five = quantised_bits(type) == 5, n = type == DTYPE_Q8 ? 8 : 4;
+    uint32_t zero = type == DTYPE_Q8 ? 0x80808080u : 0;
+    take_halves(t, 0, block);
+    if (halves == 4)
+        take_halves(t, 2, block + 2 * PANEL);
+    turn(t, halves, n + five);
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < PANEL; j++)
+            to[i * PANEL + j] = t->words[five + i][j] ^ zero;
+    to += NIBBLES / 4;
+    for (int j = 0; five && j < PANEL; j++)
+        to[j] = 0;
+    for (int i = 0; five && i < 32; i++)
+        for (int j = 0; j < PANEL; j++)
+            to[j] |= (t->words[0][j] >> i & 1) << (i % 4 * 8 + i / 4);
 }
 
 /* Eight scales and minima of six bits, which GGUF has in 12 bytes: the first four's whole, of the others the low four
  * bits in the last four bytes and the high two over those. */
-static void take_sub_scales(const unsigned char *src, int lane, char *to)
+static void take_sub_scales(uint32_t (*restrict w)[PANEL], uint8_t *restrict to)
 {
-    for (int j = 0; j < 8; j++, to += SUB_SCALES) {
-        int s = src[j & 3] & 63, m = src[4 + (j & 3)] & 63;
-        if (j >= 4) {
-            s = (src[4 + j] & 15) | (src[j - 4] >> 6) << 4;
-            m = src[4 + j] >> 4 | (src[j] >> 6) << 4;
+    for (int part = 0; part < 8; part++, to += SUB_SCALES) {
+        uint32_t scales[PANEL], mins[PANEL];
+        int shift = part % 4 * 8;
+        for (int j = 0; part < 4 && j < PANEL; j++) {
+            scales[j] = w[0][j] >> shift & 63;
+            mins[j] = w[1][j] >> shift & 63;
         }
-        uint8_t *low = (uint8_t *)to + PANEL + lane / 2;
-        to[lane] = (char)(s | m >> 4 << 6);
-        *low = (uint8_t)(lane % 2 ? (*low & 15) | (m & 15) << 4 : (*low & 0xf0) | (m & 15));
+        for (int j = 0; part >= 4 && j < PANEL; j++) {
+            scales[j] = (w[2][j] >> shift & 15) | (w[0][j] >> shift >> 6 & 3) << 4;
+            mins[j] = (w[2][j] >> shift >> 4 & 15) | (w[1][j] >> shift >> 6 & 3) << 4;
+        }
+        for (int j = 0; j < PANEL; j++)
+            to[j] = (uint8_t)(scales[j] | mins[j] >> 4 << 6);
+        for (int j = 0; j < PANEL / 2; j++)
+            to[PANEL + j] = (uint8_t)((mins[2 * j] & 15) | (mins[2 * j + 1] & 15) << 4);
     }
 }
 
-static void take_q45_k(enum dtype t, const unsigned char *src, int lane, char *block)
+/* Bit `shift` of the bytes of eight words. */
+static void take_fifths(uint32_t (*restrict words)[PANEL], int shift, uint32_t *restrict to)
 {
-    const unsigned char *high = src + 16, *low = t == DTYPE_Q5_K ? high + 32 : high;
-    char *to = block + quantised_head(t) + 4 * lane;
-    take_halves(t, src, lane, block);
-    take_sub_scales(src + 4, lane, block + 4 * PANEL);
-    for (int part = 0; part < 8; part++, to += quantised_body(t)) {
-        take_nibbles(low + part / 2 * 32, part % 2 * 4, to);
-        uint32_t word = 0;
-        for (int i = 0; t == DTYPE_Q5_K && i < 8; i++)
-            word |= (word_at(high, i) >> part & ONES) << i;
-        if (t == DTYPE_Q5_K)
-            put_word(to + NIBBLES, 0, word);
+    for (int j = 0; j < PANEL; j++)
+        to[j] = words[0][j] >> shift & ONES;
+    for (int i = 1; i < 8; i++)
+        for (int j = 0; j < PANEL; j++)
+            to[j] |= (words[i][j] >> shift & ONES) << i;
+}
+
+static void take_q45_k(enum dtype type, struct turned *t, char *block)
+{
+    enum { SCALES = 3, HIGH = 8, LOW = 32 };
+    int five = type == DTYPE_Q5_K;
+    uint32_t(*high)[PANEL] = t->words + SCALES, (*low)[PANEL] = high + (five ? HIGH : 0);
+    uint32_t *restrict to = (uint32_t *)(block + quantised_head(type));
+    take_halves(t, 0, block);
+    take_halves(t, 2, block + 2 * PANEL);
+    turn(t, 4, SCALES + (five ? HIGH : 0) + LOW);
+    take_sub_scales(t->words, (uint8_t *)block + 4 * PANEL);
+    for (int part = 0; part < 8; part++, to += quantised_body(type) / 4) {
+        take_nibbles(low + part / 2 * 8, part % 2 * 4, to);
+        if (five)
+            take_fifths(high, part, to + NIBBLES / 4);
     }
 }
 
-static void take_q6_k(const unsigned char *src, int lane, char *block)
+/* Two bits each from bit `shift` of four words' bytes. */
+static void take_pairs(uint32_t (*restrict words)[PANEL], int shift, uint32_t *restrict to)
 {
-    const unsigned char *high = src + 128;
-    char *to = block + quantised_head(DTYPE_Q6_K) + 4 * lane;
-    take_halves(DTYPE_Q6_K, src + 208, lane, block);
+    for (int j = 0; j < PANEL; j++)
+        to[j] = (words[0][j] >> shift & THREES) | (words[1][j] >> shift & THREES) << 2 |
+                (words[2][j] >> shift & THREES) << 4 | (words[3][j] >> shift & THREES) << 6;
+}
+
+static void take_q6_k(struct turned *t, char *block)
+{
+    enum { LOW = 32, HIGH = 16, SCALES = 4 };
+    uint32_t *restrict to = (uint32_t *)(block + quantised_head(DTYPE_Q6_K));
+    uint8_t *restrict scales = (uint8_t *)block + 2 * PANEL;
+    take_halves(t, 208, block);
+    turn(t, 0, LOW + HIGH + SCALES);
     for (int i = 0; i < 16; i++)
-        block[2 * PANEL + i * PANEL + lane] = (char)src[192 + i];
-    for (int part = 0; part < 8; part++, to += quantised_body(DTYPE_Q6_K)) {
+        for (int j = 0; j < PANEL; j++)
+            scales[i * PANEL + j] = (uint8_t)(t->words[LOW + HIGH + i / 4][j] >> i % 4 * 8);
+    for (int part = 0; part < 8; part++, to += quantised_body(DTYPE_Q6_K) / 4) {
         int quarter = part % 4;
-        take_nibbles(src + part / 4 * 64 + quarter % 2 * 32, quarter / 2 * 4, to);
-        for (int h = 0; h < 2; h++) {
-            uint32_t word = 0;
-            for (int i = 0; i < 4; i++)
-                word |= (word_at(high + part / 4 * 32, 4 * h + i) >> 2 * quarter & THREES) << 2 * i;
-            put_word(to + NIBBLES, h, word);
-        }
+        take_nibbles(t->words + part / 4 * 16 + quarter % 2 * 8, quarter / 2 * 4, to);
+        for (int h = 0; h < 2; h++)
+            take_pairs(t->words + LOW + part / 4 * 8 + 4 * h, 2 * quarter, to + NIBBLES / 4 + h * PANEL);
     }
+}
+
+static void take_block(enum dtype type, struct turned *t, char *block)
+{
+    if (type == DTYPE_Q6_K)
+        take_q6_k(t, block);
+    else if (quantised_is_k(type))
+        take_q45_k(type, t, block);
+    else
+        take_32(type, t, block);
+}
+
+/* Of `n` rows of a table whose rows hold `size` bytes an output: those of the outputs that are given. Returns the
+ * table's bytes. */
+static size_t merge_rows(const struct turned *t, size_t size, size_t n, char *to, const char *from)
+{
+    for (size_t i = 0; i < n; i++)
+        memcpy(to + (i * PANEL + (size_t)t->first) * size, from + (i * PANEL + (size_t)t->first) * size,
+               (size_t)t->n * size);
+    return n * PANEL * size;
+}
+
+/* A block of which not all outputs are given: the others stay. */
+static void merge(enum dtype type, const struct turned *t, char *to, const char *from)
+{
+    size_t at = merge_rows(t, 2, quantised_has_min(type) ? 2 : 1, to, from);
+    if (type == DTYPE_Q6_K)
+        at += merge_rows(t, 1, 16, to + at, from + at);
+    for (int part = 0; type != DTYPE_Q6_K && quantised_is_k(type) && part < 8; part++) {
+        at += merge_rows(t, 1, 1, to + at, from + at);
+        for (int lane = t->first; lane < t->first + t->n; lane++) {
+            int mask = lane % 2 ? 0xf0 : 0x0f;
+            to[at + (size_t)lane / 2] =
+                (char)((to[at + (size_t)lane / 2] & ~mask) | (from[at + (size_t)lane / 2] & mask));
+        }
+        at += PANEL / 2;
+    }
+    merge_rows(t, 4, (quantised_block(type) - at) / (4 * PANEL), to + at, from + at);
 }
 
 void quantised_take(const struct weight *w, int64_t row, int64_t n_row, const void *src)
 {
     int64_t panel = row / PANEL;
-    enum dtype t = panel_dtype(w, panel);
-    size_t size = quantised_file_block(t), row_bytes = (size_t)(w->k / quantised_span(t)) * size;
+    enum dtype type = panel_dtype(w, panel);
+    int64_t n_block = w->k / quantised_span(type);
+    size_t size = quantised_file_block(type);
+    struct turned t = {.src = src, .row_bytes = (size_t)n_block * size, .first = (int)(row % PANEL), .n = (int)n_row};
+    _Alignas(64) char part[PANEL * 210];
     char *block = panel_quantised(w, panel, 0);
-    for (int64_t b = 0; b < w->k / quantised_span(t); b++, block += quantised_block(t))
-        for (int64_t i = 0; i < n_row; i++) {
-            const unsigned char *from = (const unsigned char *)src + (size_t)i * row_bytes + (size_t)b * size;
-            int lane = (int)((row + i) % PANEL);
-            if (t == DTYPE_Q6_K)
-                take_q6_k(from, lane, block);
-            else if (quantised_is_k(t))
-                take_q45_k(t, from, lane, block);
-            else
-                take_32(t, from, lane, block);
-        }
+    for (int64_t b = 0; b < n_block; b++, block += quantised_block(type), t.src += size) {
+        take_block(type, &t, n_row == PANEL ? block : part);
+        if (n_row < PANEL)
+            merge(type, &t, block, part);
+    }
 }
 
 /* d q + m in two roundings, as GGUF's own conversion. */
