@@ -30,6 +30,17 @@ struct dist_piece {
  * listed; a piece for oneself is copied, and both lists have it at the same place among such pieces. */
 int dist_exchange(const struct dist_piece *sends, int n_send, const struct dist_piece *receives, int n_receive,
                   struct error *err);
+/* The same while the caller computes: nothing here but the next two is called, and no piece looked at or changed, until
+ * dist_finish has returned. */
+struct dist_exchange {
+    const struct dist_piece *sends, *receives;
+    int n_send, n_receive;
+};
+int dist_begin(const struct dist_exchange *x, struct error *err);
+int dist_is_done(void); /* dist_finish will not wait */
+int dist_finish(struct error *err);
+/* Bytes for other ranks so far, those of a broadcast or gathering counted once for each of them. */
+double dist_sent(void);
 /* The root's bytes to all. */
 int dist_broadcast(void *data, size_t bytes, int root, struct error *err);
 /* all [size][bytes] := each rank's mine. */

@@ -6,6 +6,8 @@
 #include "base/mem.h"
 
 #include <mpi.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,8 +15,8 @@
 /* pieces of one exchange for each rank at most */
 enum { TAG = 1, PIECES = 8 };
 enum { MESSAGE = 2 };
-/* nanoseconds */
-enum { SHORTEST = 20000, LONGEST = 1000000 };
+/* nanoseconds; that of the courier: what is under way should not wait for it */
+enum { SHORTEST = 20000, LONGEST = 1000000, COURIERS = 100000 };
 
 /* A message that has not left yet. */
 struct posted {
@@ -24,12 +26,23 @@ struct posted {
 };
 
 static struct world {
-    int rank, size, agreed;
+    int rank, size, agreed, threads; /* what MPI_Init_thread gave */
+    double sent;
     MPI_Request *requests; /* [PIECES * size] */
     int *codes;            /* [size] */
     struct posted *posted;
     char kind[MPI_MAX_LIBRARY_VERSION_STRING];
 } world = {.size = 1};
+
+/* Looks after the exchange that dist_begin began while the caller computes. It alone calls MPI then. */
+static struct courier {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int is_there, works, leaves; /* the thread is there; it waits for `n` requests; it is to end */
+    int n, rc;
+    struct error err;
+} courier = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 static int failed(int code, const char *what, struct error *err)
 {
@@ -50,7 +63,7 @@ static void read_kind(void)
 int dist_start(int *argc, char ***argv, struct error *err)
 {
     const char *tasks = getenv("SLURM_NTASKS");
-    int provided, rc = MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+    int rc = MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &world.threads);
     if (rc)
         return failed(rc, "beginning", err);
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
@@ -89,6 +102,17 @@ static int forget_sent(struct error *err)
     return 0;
 }
 
+static void end_courier(void)
+{
+    if (!courier.is_there)
+        return;
+    pthread_mutex_lock(&courier.lock);
+    courier.leaves = 1;
+    pthread_cond_broadcast(&courier.changed);
+    pthread_mutex_unlock(&courier.lock);
+    pthread_join(courier.thread, NULL);
+}
+
 void dist_end(int code)
 {
     if (code && world.size > 1 && !world.agreed)
@@ -96,6 +120,7 @@ void dist_end(int code)
     for (struct posted *p = world.posted; p; p = p->next)
         MPI_Wait(&p->request, MPI_STATUS_IGNORE);
     forget_sent(NULL);
+    end_courier();
     mem_free(world.requests);
     mem_free(world.codes);
     MPI_Finalize();
@@ -122,13 +147,13 @@ int dist_agreed(void)
 }
 
 /* Sleeps, longer from time to time. */
-static void sleep_on(struct timespec *pause)
+static void sleep_on(struct timespec *pause, long longest)
 {
     nanosleep(pause, NULL);
-    pause->tv_nsec = pause->tv_nsec * 2 < LONGEST ? pause->tv_nsec * 2 : LONGEST;
+    pause->tv_nsec = pause->tv_nsec * 2 < longest ? pause->tv_nsec * 2 : longest;
 }
 
-static int wait_all(MPI_Request *requests, int n, struct error *err)
+static int wait_all(MPI_Request *requests, int n, long longest, struct error *err)
 {
     struct timespec pause = {0, SHORTEST};
     int done = 0;
@@ -138,7 +163,7 @@ static int wait_all(MPI_Request *requests, int n, struct error *err)
             return failed(rc, "exchanging", err);
         if (done)
             return 0;
-        sleep_on(&pause);
+        sleep_on(&pause, longest);
     }
 }
 
@@ -147,34 +172,117 @@ static int start(MPI_Request *request, const struct dist_piece *p, int receiving
     int rc = receiving ? MPI_Irecv(p->data, (int)p->bytes, MPI_BYTE, p->rank, TAG, MPI_COMM_WORLD, request)
                        : MPI_Isend(p->data, (int)p->bytes, MPI_BYTE, p->rank, TAG, MPI_COMM_WORLD, request);
     const char *what = receiving ? "receiving" : "sending";
+    if (!receiving && p->rank != world.rank)
+        world.sent += (double)p->bytes;
     return rc ? failed(rc, what, err) : 0;
+}
+
+static int start_all(const struct dist_exchange *x, int *n, struct error *err)
+{
+    int rc = 0;
+    *n = 0;
+    if (x->n_send + x->n_receive > PIECES * world.size)
+        return error_set(err, ERROR_INTERNAL, "%d pieces at once", x->n_send + x->n_receive);
+    for (int i = 0; !rc && i < x->n_receive; i++)
+        rc = start(&world.requests[(*n)++], &x->receives[i], 1, err);
+    for (int i = 0; !rc && i < x->n_send; i++)
+        rc = start(&world.requests[(*n)++], &x->sends[i], 0, err);
+    return rc;
 }
 
 int dist_exchange(const struct dist_piece *sends, int n_send, const struct dist_piece *receives, int n_receive,
                   struct error *err)
 {
-    int n = 0, rc = 0;
-    if (n_send + n_receive > PIECES * world.size)
-        return error_set(err, ERROR_INTERNAL, "%d pieces at once", n_send + n_receive);
-    for (int i = 0; !rc && i < n_receive; i++)
-        rc = start(&world.requests[n++], &receives[i], 1, err);
-    for (int i = 0; !rc && i < n_send; i++)
-        rc = start(&world.requests[n++], &sends[i], 0, err);
-    return rc ? rc : wait_all(world.requests, n, err);
+    const struct dist_exchange x = {sends, receives, n_send, n_receive};
+    int n, rc = start_all(&x, &n, err);
+    return rc ? rc : wait_all(world.requests, n, LONGEST, err);
+}
+
+static void *carry(void *unused)
+{
+    (void)unused;
+    pthread_mutex_lock(&courier.lock);
+    while (!courier.leaves) {
+        if (courier.works) {
+            pthread_mutex_unlock(&courier.lock);
+            int rc = wait_all(world.requests, courier.n, COURIERS, &courier.err);
+            pthread_mutex_lock(&courier.lock);
+            courier.rc = rc;
+            courier.works = 0;
+            pthread_cond_broadcast(&courier.changed);
+        } else {
+            pthread_cond_wait(&courier.changed, &courier.lock);
+        }
+    }
+    pthread_mutex_unlock(&courier.lock);
+    return NULL;
+}
+
+/* Signals are the main thread's. */
+static void hire_courier(void)
+{
+    sigset_t all, before;
+    if (courier.is_there || world.threads < MPI_THREAD_SERIALIZED)
+        return;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    courier.is_there = !pthread_create(&courier.thread, NULL, carry, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+int dist_begin(const struct dist_exchange *x, struct error *err)
+{
+    int rc = start_all(x, &courier.n, err);
+    hire_courier();
+    pthread_mutex_lock(&courier.lock);
+    courier.rc = rc;
+    courier.works = !rc && courier.is_there;
+    pthread_cond_broadcast(&courier.changed);
+    pthread_mutex_unlock(&courier.lock);
+    return rc;
+}
+
+int dist_is_done(void)
+{
+    int done = 0;
+    if (!courier.is_there)
+        return !MPI_Testall(courier.n, world.requests, &done, MPI_STATUSES_IGNORE) && done;
+    pthread_mutex_lock(&courier.lock);
+    done = !courier.works;
+    pthread_mutex_unlock(&courier.lock);
+    return done;
+}
+
+int dist_finish(struct error *err)
+{
+    if (!courier.is_there)
+        return wait_all(world.requests, courier.n, LONGEST, err);
+    pthread_mutex_lock(&courier.lock);
+    while (courier.works)
+        pthread_cond_wait(&courier.changed, &courier.lock);
+    pthread_mutex_unlock(&courier.lock);
+    return courier.rc ? error_set(err, courier.err.code, "%s", courier.err.message) : 0;
+}
+
+double dist_sent(void)
+{
+    return world.sent;
 }
 
 int dist_broadcast(void *data, size_t bytes, int root, struct error *err)
 {
     MPI_Request request;
     int rc = MPI_Ibcast(data, (int)bytes, MPI_BYTE, root, MPI_COMM_WORLD, &request);
-    return rc ? failed(rc, "telling all", err) : wait_all(&request, 1, err);
+    world.sent += world.rank == root ? (double)bytes * (world.size - 1) : 0;
+    return rc ? failed(rc, "telling all", err) : wait_all(&request, 1, LONGEST, err);
 }
 
 int dist_gather_all(const void *mine, size_t bytes, void *all, struct error *err)
 {
     MPI_Request request;
     int rc = MPI_Iallgather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, MPI_COMM_WORLD, &request);
-    return rc ? failed(rc, "gathering", err) : wait_all(&request, 1, err);
+    world.sent += (double)bytes * (world.size - 1);
+    return rc ? failed(rc, "gathering", err) : wait_all(&request, 1, LONGEST, err);
 }
 
 /* The first failed rank's line, with who it is. */
@@ -244,7 +352,7 @@ int dist_take(struct buf *b, int *rank, int wait, struct error *err)
     while (!(rc = MPI_Improbe(MPI_ANY_SOURCE, MESSAGE, MPI_COMM_WORLD, &there, &message, &status)) && !there && wait) {
         if ((rc = forget_sent(err)))
             return rc;
-        sleep_on(&pause);
+        sleep_on(&pause, LONGEST);
     }
     if (rc || !there)
         return rc ? failed(rc, "looking for messages", err) : 0;
