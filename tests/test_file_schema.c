@@ -43,6 +43,7 @@ static json_t *results_made_by_hand(void)
                                        .high = NAN,
                                        .beside = beside,
                                        .n_beside = 2};
+    struct report_finding finding = {.arm = &measured, .control = &measured, .beside = beside, .n_arm = 1};
     struct report_comparison c = {.name = "arms.yaml",
                                   .sha256 = "abc",
                                   .about = json_pack("{s:s}", "authors", "A"),
@@ -55,7 +56,9 @@ static json_t *results_made_by_hand(void)
                                   .arms = &arm,
                                   .n_arm = 1,
                                   .list = &measured,
-                                  .n = 1};
+                                  .n = 1,
+                                  .findings = &finding,
+                                  .n_finding = 1};
     json_t *o = NULL;
     assert_int_equal(report_comparison_json(&c, &o, NULL), 0);
     json_decref(arm.options);

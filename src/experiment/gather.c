@@ -266,20 +266,29 @@ static int is_first_of_test(const struct experiment *x, int measure)
     return m->test != NULL;
 }
 
+/* Of every test: what the answers are like, which may be a cost, or what a metric is about. */
+static int add_measure(struct gathering *g, int model, int measure, int of_answers)
+{
+    const struct experiment *x = g->x;
+    const struct measured *m = measured_of(g, cell_of(x, 0, model, 0)->evals[measure]);
+    int rc = m ? 0 : g->err->code;
+    for (int k = 0; m && k < m->n && !rc; k++) {
+        const struct place p = {model, measure, m->columns[k].name};
+        int is_of_answers = !strncmp(p.column, "answers.", 8);
+        if (is_of_answers == of_answers && (!of_answers || is_first_of_test(x, measure)))
+            rc = add_table(g, &p);
+    }
+    return rc;
+}
+
 static int add_tables(struct gathering *g)
 {
     const struct experiment *x = g->x;
     int rc = 0;
-    for (int model = 0; model < x->spec.models.n && !rc; model++)
-        for (int i = 0; i < x->n_measure && !rc; i++) {
-            const struct measured *m = measured_of(g, cell_of(x, 0, model, 0)->evals[i]);
-            rc = m ? 0 : g->err->code;
-            for (int k = 0; m && k < m->n && !rc; k++) {
-                const struct place p = {model, i, m->columns[k].name};
-                if (strncmp(p.column, "answers.", 8) || is_first_of_test(x, i))
-                    rc = add_table(g, &p);
-            }
-        }
+    for (int model = 0; model < x->spec.models.n; model++)
+        for (int of_answers = 0; of_answers < 2; of_answers++)
+            for (int i = 0; i < x->n_measure && !rc; i++)
+                rc = add_measure(g, model, i, of_answers);
     return rc;
 }
 

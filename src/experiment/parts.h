@@ -285,6 +285,8 @@ int rows_write(const struct job *j, const char *path, int n_real, struct error *
 /* --- gather.c, results.c --- */
 struct report_comparison;
 int gather_results(const struct experiment *x, struct report_comparison *c, struct error *err);
+/* findings.c: what the results of a tree say first, into it. */
+int findings_make(struct report_comparison *c, struct error *err);
 int experiment_results(const struct experiment *x, struct buf *text, json_t **json, struct error *err);
 
 #endif

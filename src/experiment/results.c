@@ -88,7 +88,8 @@ static int fill(const struct experiment *x, struct report_comparison *c, struct 
         c->models[c->n_model] = s->models.items[c->n_model].name;
     for (int v = 0; v < x->variants.n && !rc; v++)
         rc = fill_arm(x, v, c, err);
-    return rc ? rc : gather_results(x, c, err);
+    rc = rc ? rc : gather_results(x, c, err);
+    return rc ? rc : findings_make(c, err);
 }
 
 int experiment_results(const struct experiment *x, struct buf *text, json_t **json, struct error *err)

@@ -31,6 +31,14 @@ struct report_measured { /* an arm's variant with a model on a metric of a test 
     struct report_beside *beside;
     int n_beside;
 };
+/* A metric at a glance: of the arms that are no control, the one furthest ahead of the best of its controls, by the
+ * mean. Of metrics that have a direction, controls and values of single questions, and are no cost. */
+struct report_finding {
+    const struct report_measured *arm, *control;
+    const struct report_beside *beside; /* arm less control */
+    int n_arm, n_better; /* such arms; those better than the best of their controls: the interval over the
+                          * questions has no 0, and p after Holm is below 0.05 */
+};
 struct report_arm_run { /* a variant with a model and a random seed */
     const char *model;
     unsigned long long random_seed;
@@ -56,9 +64,15 @@ struct report_comparison {
     int n_model, n_control;
     struct report_arm_of *arms;
     int n_arm;
-    struct report_measured *list; /* by model, test, metric, arm */
+    struct report_measured *list; /* by model, metric, test, arm; costs behind the others */
     int n;
+    struct report_finding *findings;
+    int n_finding;
 };
+/* Is the metric no aim, but what alignment may have cost: general text, refusals, the answers' form? */
+int report_is_cost(const char *metric);
+/* "qa.nll: of 3 arms that are no control none is better than the best control; ...", appended. */
+void report_finding_text(const struct report_comparison *c, const struct report_finding *f, struct buf *out);
 void report_comparison_free(struct report_comparison *c);
 /* results.json; a new object. */
 int report_comparison_json(const struct report_comparison *c, json_t **out, struct error *err);

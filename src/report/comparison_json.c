@@ -79,17 +79,26 @@ static json_t *measured_json(const struct report_measured *m)
     return o;
 }
 
+static json_t *finding_json(const struct report_finding *f)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i}", "metric", f->arm->metric, "model", f->arm->model, "test",
+                     f->arm->test, "arm", f->arm->arm, "control", f->control->arm, "n_arm", f->n_arm, "n_better",
+                     f->n_better);
+}
+
 int report_comparison_json(const struct report_comparison *c, json_t **out, struct error *err)
 {
-    json_t *seeds = json_array(), *arms = json_array(), *list = json_array();
+    json_t *seeds = json_array(), *arms = json_array(), *list = json_array(), *findings = json_array();
     for (int i = 0; i < c->n_random_seed; i++)
         json_array_append_new(seeds, json_integer((json_int_t)c->random_seeds[i]));
     for (int i = 0; i < c->n_arm; i++)
         json_array_append_new(arms, arm_json(&c->arms[i]));
     for (int i = 0; i < c->n; i++)
         json_array_append_new(list, measured_json(&c->list[i]));
-    *out = json_pack("{s:s, s:s, s:O?, s:o, s:o, s:o, s:o, s:o}", "experiment", c->name, "sha256", c->sha256, "about",
-                     c->about, "random_seeds", seeds, "models", texts(c->models, c->n_model), "controls",
-                     texts(c->controls, c->n_control), "arms", arms, "results", list);
+    for (int i = 0; i < c->n_finding; i++)
+        json_array_append_new(findings, finding_json(&c->findings[i]));
+    *out = json_pack("{s:s, s:s, s:O?, s:o, s:o, s:o, s:o, s:o, s:o}", "experiment", c->name, "sha256", c->sha256,
+                     "about", c->about, "random_seeds", seeds, "models", texts(c->models, c->n_model), "controls",
+                     texts(c->controls, c->n_control), "arms", arms, "findings", findings, "results", list);
     return *out ? 0 : error_set_nomem(err, 4096, "results");
 }

@@ -115,6 +115,10 @@ void report_comparison_text(const struct report_comparison *c, struct buf *out)
 {
     buf_printf(out, "%s: %d arms, %d model%s, %d random seed%s\n", c->name, c->n_arm, c->n_model,
                c->n_model == 1 ? "" : "s", c->n_random_seed, c->n_random_seed == 1 ? "" : "s");
+    for (int i = 0; i < c->n_finding; i++) {
+        report_finding_text(c, &c->findings[i], out);
+        buf_puts(out, "\n");
+    }
     for (int i = 0, n; i < c->n; i += n) {
         const struct report_measured *m = &c->list[i];
         for (n = 1; i + n < c->n && same_table(m, &m[n]); n++)

@@ -33,7 +33,7 @@ const char html_style[] =
     ".ear { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);\n"
     "  white-space: nowrap; }\n"
     "header { padding: 3.5rem 0 2rem; border-bottom: 1px solid var(--line); margin-bottom: 2rem; }\n"
-    "h1, h2, h3 { line-height: 1.2; text-wrap: balance; letter-spacing: -.012em; }\n"
+    "h1, h2, h3 { line-height: 1.2; text-wrap: balance; letter-spacing: -.012em; overflow-wrap: anywhere; }\n"
     "h1 { font-size: clamp(1.7rem, 1.2rem + 2.2vw, 2.5rem); font-weight: 650; margin: 0 0 1rem; }\n"
     "h2 { font-size: 1.4rem; font-weight: 640; margin: 0 0 1rem; }\n"
     "h3 { font-size: 1rem; font-weight: 640; margin: 2rem 0 .75rem; letter-spacing: 0; }\n"

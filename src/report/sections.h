@@ -26,6 +26,7 @@ int report_about_knows(const char *name);                                /* is i
 void sections_checklist(struct document *d, const struct report_run *r); /* sections_checklist.c */
 void sections_checklist_of_experiment(struct document *d, const struct report_comparison *c);
 
-void sections_shell_word(struct buf *out, const char *word); /* sections_tax.c: of a shell's command */
+extern const char sections_tax_of_answers[], sections_tax_elsewhere[]; /* sections_tax.c: what the metrics are */
+void sections_shell_word(struct buf *out, const char *word);           /* sections_tax.c: of a shell's command */
 
 #endif

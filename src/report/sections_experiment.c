@@ -132,13 +132,80 @@ static void metric_figure(struct section *s, const struct metric *m, const char 
                                           .high = m->list[i].high});
 }
 
+static const struct column finding_columns[] = {
+    {"metric", "metric", COLUMN_TEXT, 0},
+    {"test", "test", COLUMN_TEXT, 0},
+    {"model", "model", COLUMN_TEXT, 0},
+    {"arm", "furthest ahead", COLUMN_TEXT, 0},
+    {"control", "best control", COLUMN_TEXT, 0},
+    {"change", "change, over questions", COLUMN_CHANGE, 4},
+    {"seeds_change", "change, over random seeds", COLUMN_CHANGE, 4},
+    {"p_holm", "p, after Holm", COLUMN_P, 0},
+    {"better", "arms better", COLUMN_COUNT, 0},
+    {"arms", "of", COLUMN_COUNT, 0},
+};
+enum { N_FINDING_COLUMN = (int)(sizeof finding_columns / sizeof *finding_columns) };
+
+static void findings_table(struct section *s, const struct report_comparison *c)
+{
+    struct table *t =
+        section_table(s, "findings", "The best arm beside the best control", finding_columns, N_FINDING_COLUMN);
+    for (int i = 0; i < c->n_finding; i++) {
+        const struct report_finding *f = &c->findings[i];
+        struct table_row *row = table_add(t);
+        row_text(row, f->arm->metric);
+        row_text(row, f->arm->test);
+        row_text(row, f->arm->model);
+        row_text(row, f->arm->arm);
+        row_text(row, f->control->arm);
+        row_interval(row, f->beside->change, f->beside->low, f->beside->high);
+        row_interval(row, f->beside->seeds_change, f->beside->seeds_low, f->beside->seeds_high);
+        row_number(row, f->beside->p_holm);
+        row_number(row, f->n_better);
+        row_number(row, f->n_arm);
+        if (row)
+            row->marked = !f->n_better;
+    }
+    table_note(t,
+               "of the arms that are no control, the one furthest ahead of the best of its controls, by the mean. An "
+               "arm counts as better where the 95 %% interval over the questions lies on the better side of 0 and p "
+               "after Holm is below 0.05. Which control is the best was read off the same questions, which is in "
+               "its favour");
+}
+
+/* What a reader wants to know first, in sentences and as a table. */
+static void findings_section(struct document *d, const struct report_comparison *c)
+{
+    if (!c->n_finding)
+        return;
+    struct section *s = document_section(d, "findings", "What was found");
+    struct buf text = BUF_INIT;
+    for (int i = 0; i < c->n_finding; i++) {
+        buf_reset(&text);
+        report_finding_text(c, &c->findings[i], &text);
+        section_text(s, "%s.", buf_text(&text));
+    }
+    d->failed |= text.failed;
+    buf_free(&text);
+    findings_table(s, c);
+}
+
 static int same_metric(const struct report_measured *a, const struct report_measured *b)
 {
     return !strcmp(a->model, b->model) && !strcmp(a->test, b->test) && !strcmp(a->metric, b->metric);
 }
 
+static struct section *costs_section(struct document *d)
+{
+    struct section *s = document_section(d, "tax", "What it cost elsewhere");
+    section_text(s, "%s. %s.", sections_tax_of_answers, sections_tax_elsewhere);
+    return s;
+}
+
+/* Each aim is a section of its own; what alignment may have cost stands in one. */
 static void metric_sections(struct document *d, const struct report_comparison *c)
 {
+    struct section *costs = NULL;
     struct metric m = {.number = 0};
     for (int i = 0; i < c->n; i += m.n) {
         char name[NAME], title[NAME * 3];
@@ -148,7 +215,9 @@ static void metric_sections(struct document *d, const struct report_comparison *
             ;
         name_of(&m, "metric", name);
         title_of(c, &m, title);
-        struct section *s = document_section(d, name, title);
+        if (report_is_cost(m.list->metric))
+            costs = costs ? costs : costs_section(d);
+        struct section *s = report_is_cost(m.list->metric) ? costs : document_section(d, name, title);
         values_table(s, &m, title);
         metric_figure(s, &m, title);
         beside_table(s, &m, title);
@@ -224,6 +293,7 @@ void report_comparison_document(struct document *d, const struct report_comparis
     document_summary(d, "%d arms, %d model%s, %d random seed%s, of %s (SHA-256 %.16s).", c->n_arm, c->n_model,
                      c->n_model == 1 ? "" : "s", c->n_random_seed, c->n_random_seed == 1 ? "" : "s", c->name,
                      c->sha256);
+    findings_section(d, c);
     tests_section(d, c);
     metric_sections(d, c);
     arms_section(d, c);

@@ -7,6 +7,13 @@
 
 #include <string.h>
 
+const char sections_tax_of_answers[] =
+    "answers.words: words an answer; answers.empty: share without a word; answers.cut: share that reached the token "
+    "limit; answers.distinct_N: different runs of N words / runs of N words, over all answers";
+const char sections_tax_elsewhere[] =
+    "nll: negative log-likelihood a token, mean over windows of text; over_refusal: share of prompts that only sound "
+    "harmful whose answer begins with a phrase of refusal; refusal: the same of those that are";
+
 static const struct column tax_columns[] = {
     {"metric", "metric", COLUMN_TEXT, 0}, {"arm", "arm", COLUMN_TEXT, 0},         {"n", "questions", COLUMN_COUNT, 0},
     {"value", "value", COLUMN_NUMBER, 4}, {"change", "change", COLUMN_CHANGE, 4}, {"test", "test set", COLUMN_TEXT, 0},
@@ -116,9 +123,8 @@ void sections_tax(struct document *d, const struct report_run *r)
     if (own) {
         struct table *t = section_table(s, "tax", "Answers to the same questions", tax_columns, N_TAX_COLUMN - 1);
         add_rows(t, r, 0);
-        table_note(t, "answers.words: words an answer; answers.empty: share without a word; answers.cut: share that "
-                      "reached the token limit; answers.distinct_N: different runs of N words / runs of N words, over "
-                      "all answers. change: less the pretrained model's, question by question, with a 95 %% interval");
+        table_note(t, "%s. change: less the pretrained model's, question by question, with a 95 %% interval",
+                   sections_tax_of_answers);
     } else {
         section_text(s, "This run cannot say how its answers changed: it answered no question of its test set "
                         "(align --test, --samples).");
@@ -126,11 +132,7 @@ void sections_tax(struct document *d, const struct report_run *r)
     if (elsewhere) {
         struct table *t = section_table(s, "elsewhere", "Elsewhere", tax_columns, N_TAX_COLUMN);
         add_rows(t, r, 1);
-        table_note(t,
-                   "evaluations in %s/eval. nll: negative log-likelihood a token, mean over windows of text; "
-                   "over_refusal: share of prompts that only sound harmful whose answer begins with a phrase of "
-                   "refusal; refusal: the same of those that are",
-                   r->output);
+        table_note(t, "evaluations in %s/eval. %s", r->output, sections_tax_elsewhere);
     }
     gaps(s, r);
 }
