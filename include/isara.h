@@ -111,8 +111,9 @@ struct isara_model;
  * prefix_cache; head: false
  * for embeddings of a model that has no head. For isara_train: task (sft, classify, reward) [sft], with labels, a file
  * of rows that says what a new classifier's labels are; init: true where path is a config.json with a tokenizer's files
- * beside it, whose weights are drawn by seed; keep_blocks: true where an adapter (lora_r) will be trained over a
- * quantised file, whose matrices then stay as they are. */
+ * beside it, whose weights are drawn by seed; keep_blocks: matrices of a quantised file stay
+ * as they are. isara_train over such a file has it as it needs it (with an adapter, lora_r, they stay) and reads the
+ * file again where it was opened otherwise: true where that is known beforehand saves time and memory. */
 ISARA_API int isara_open(struct isara_model **out, const char *path, const char *options, struct isara_error *err);
 ISARA_API void isara_close(struct isara_model *m); /* NULL is fine */
 /* What it is, as one JSON object: path, family, layers, width, vocabulary, context, parameters, dtype, sha256,

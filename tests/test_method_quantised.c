@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An alignment over a quantised file with --train-lora-r: a round's model is an adapter, which is asked, answers and is
- * tuned on beside the file's own blocks; the same bits for any number of threads and after a kill. */
+ * tuned on beside the file's own blocks; the same bits for any number of threads and after a kill. Who trains through
+ * the library has the file's matrices as the program has them. */
 #include "check.h"
 #include "tiny_align.h"
+
+#include "isara.h"
 
 #include "io/checkpoint.h"
 #include "io/file.h"
@@ -109,9 +112,53 @@ static void a_killed_run_goes_on_with_the_same_bits(void **state)
     same(run);
 }
 
+static double first_loss(struct isara_model *m, const char *options)
+{
+    struct isara_error err = {0};
+    struct isara_trained trained = {0};
+    char rows[1200], out[1200];
+    snprintf(rows, sizeof rows, "%s/rows.jsonl", tiny.root);
+    snprintf(out, sizeof out, "%s/by-api", tiny.root);
+    FILE *f = fopen(rows, "w");
+    assert_non_null(f);
+    fputs("{\"prompt\": \"Question: Who sings?\\nAnswer:\", \"completion\": \" The kettle sings.\"}\n", f);
+    fclose(f);
+    tree_remove(out, NULL);
+    if (isara_train(m, &(struct isara_training){.data = rows, .output = out, .options = options}, &trained, &err))
+        fail_msg("%s", err.message);
+    return trained.first_loss;
+}
+
+/* In bf16 a look-up in blocks gives the file's own values, not these rounded: the losses tell how a model lies there.
+ */
+static void a_caller_trains_as_the_program_does(void **state)
+{
+    (void)state;
+    static const char *const adapter = "{\"lora_r\": 2, \"max_steps\": 1}", *const all = "{\"max_steps\": 1}";
+    struct isara_error err = {0};
+    struct isara_request ask = {.prompt = "Question:", .options = "{\"max_new_tokens\": 2}"};
+    struct isara_model *kept = NULL, *plain = NULL;
+    struct isara_session *session = NULL;
+    if (isara_open(&kept, file, "{\"keep_blocks\": true}", &err) || isara_open(&plain, file, NULL, &err) ||
+        isara_generate(plain, &ask, 1, &err) || isara_begin(&session, plain, NULL, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(isara_train(plain, &(struct isara_training){"x", "y", adapter, NULL, NULL}, NULL, &err),
+                     ISARA_USAGE);
+    assert_non_null(strstr(err.message, "session"));
+    isara_end(session);
+    double over_blocks = first_loss(kept, adapter), over_values = first_loss(plain, all);
+    assert_true(over_blocks != over_values);
+    assert_true(first_loss(plain, adapter) == over_blocks);
+    assert_true(first_loss(kept, all) == over_values);
+    assert_int_equal(isara_generate(plain, &ask, 1, &err), 0);
+    isara_close(kept);
+    isara_close(plain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_rounds_model_is_an_adapter_over_the_file),
-                                       cmocka_unit_test(a_killed_run_goes_on_with_the_same_bits)};
+                                       cmocka_unit_test(a_killed_run_goes_on_with_the_same_bits),
+                                       cmocka_unit_test(a_caller_trains_as_the_program_does)};
     return cmocka_run_group_tests(tests, setup, tiny_align_teardown);
 }

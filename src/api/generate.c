@@ -230,6 +230,7 @@ int isara_begin(struct isara_session **out, struct isara_model *m, const char *o
         rc = generate_begin(m->engine, &limits, &(struct generate_calls){on_token, on_done, s}, &err);
     if (!rc) {
         s->model = m;
+        m->in_session = 1;
     } else {
         mem_free(s);
         *out = NULL;
@@ -282,6 +283,7 @@ void isara_end(struct isara_session *s)
     if (!s)
         return;
     generate_end(s->model->engine);
+    s->model->in_session = 0;
     while (s->asks) {
         struct ask *a = s->asks;
         s->asks = a->next;

@@ -27,7 +27,8 @@ static const struct field rows[] = {
     {FIELD("labels", FIELD_STRING, struct open_options, labels), .argument = "FILE",
      .help = "rows that have the labels of a new classifier's head"},
     {FIELD("keep-blocks", FIELD_FLAG, struct open_options, keep), .initial = "false",
-     .help = "matrices of a quantised file stay as they are; dtype is then their products' arithmetic"},
+     .help = "matrices of a quantised file stay as they are; dtype is then their products' arithmetic; isara_train has "
+             "it as it needs it"},
     {FIELD("init", FIELD_FLAG, struct open_options, init), .initial = "false",
      .help = "the path is a config.json; weights are drawn by seed"},
 };
@@ -83,6 +84,7 @@ static int open_model(struct isara_model *m, const struct open_options *o, struc
     if (!weight_supported(m->device, mo.dtype))
         return error_set(err, ERROR_UNAVAILABLE, "--dtype %s: not available with instruction set %s; use f32 or bf16",
                          dtype_name(mo.dtype), device_isa(m->device));
+    m->opened = mo;
     return model_open(&m->model, m->device, m->checkpoint, &mo, err);
 }
 
@@ -114,6 +116,32 @@ int api_engine(struct isara_model *m, struct error *err)
     if (model_desc(m->model)->task == MODEL_CLASSIFY || model_desc(m->model)->task == MODEL_REWARD)
         return error_set(err, ERROR_USAGE, "%s: was not opened as a language model", api_model_name(m));
     return generate_engine_new(&m->engine, m->model, m->tokenizer, &m->engine_options, err);
+}
+
+int api_keep_blocks(struct isara_model *m, int keep, struct error *err)
+{
+    struct model_options options = m->opened;
+    struct model *other;
+    if (!m->checkpoint || !checkpoint_any_blocks(m->checkpoint) || model_desc(m->model)->task != MODEL_LM ||
+        options.dtype == DTYPE_Q8 || options.keep_blocks == keep)
+        return 0;
+    if (m->in_session)
+        return error_set(err, ERROR_USAGE,
+                         "%s: training would read it again with keep_blocks %s, in the middle of a session: end that "
+                         "before, or open the model so",
+                         api_model_name(m), keep ? "true" : "false");
+    log_line(LOG_INFO, "%s: read again, its quantised matrices %s (keep_blocks)", api_model_name(m),
+             keep ? "stay as they are beside an adapter" : "are trained themselves");
+    options.keep_blocks = keep;
+    int rc = model_open(&other, m->device, m->checkpoint, &options, err);
+    if (rc)
+        return rc;
+    generate_engine_free(m->engine);
+    m->engine = NULL;
+    model_close(m->model);
+    m->model = other;
+    m->opened = options;
+    return 0;
 }
 
 int isara_open(struct isara_model **out, const char *path, const char *options, struct isara_error *to)

@@ -15,6 +15,8 @@ struct isara_model {
     struct generate_engine *engine; /* once it was asked for */
     struct generate_engine_options engine_options;
     struct chat *chat; /* once it was asked for */
+    int in_session;
+    struct model_options opened; /* how, of a language model from a checkpoint */
 };
 
 /* What the calls that open devices of their own have in common. */
@@ -35,6 +37,9 @@ int api_open_head(struct isara_model *m, const struct model_options *options, co
 /* model.c */
 const char *api_model_name(const struct isara_model *m); /* its path, for messages */
 int api_engine(struct isara_model *m, struct error *err);
+/* A language model's matrices that its file has quantised, as training wants them: in their blocks, or not. Reads the
+ * file again where that is not how they are. */
+int api_keep_blocks(struct isara_model *m, int keep, struct error *err);
 int api_text_tokens(const struct isara_model *m, const char *text, struct tokens *out,
                     struct error *err); /* as a prompt: with BOS, ids of the model */
 

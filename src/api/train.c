@@ -166,6 +166,7 @@ int isara_train(struct isara_model *m, const struct isara_training *job, struct 
     struct isara_trained result = {0};
     json_t *keep = NULL;
     int rc = set_options(&w, &keep, &err);
+    rc = rc ? rc : api_keep_blocks(m, w.options.lora_r > 0, &err);
     rc = rc ? rc : read_rows(&w, job->data, &w.data, &err);
     if (!rc && w.more.eval_data)
         rc = read_rows(&w, w.more.eval_data, &w.eval, &err);
