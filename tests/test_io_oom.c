@@ -55,7 +55,7 @@ static int open_torch(struct error *err)
         rc = checkpoint_open(&ck, "tests/golden/pickle/llama", err);
     if (!rc)
         checkpoint_close(ck);
-    struct file_map m = {NULL, 0, -1};
+    struct file_map m = {.guard = -1};
     struct torch_bin *t = NULL;
     if (!rc)
         rc = file_map(&m, "tests/golden/pickle/views_4.bin", err);

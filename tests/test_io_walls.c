@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Model files that are no files, and files that another process cuts while they are mapped: an error with the name,
- * neither a wait nor a crash. */
+ * neither a wait nor a crash. A file's hash, and when it is not reckoned again. */
 #include "check.h"
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "io/checkpoint.h"
 #include "io/file.h"
 #include "io/hf_dir.h"
 #include "io/jsontext.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -164,9 +167,65 @@ static void json_that_would_not_fit_is_refused_before_it_is_read(void **state)
     free(text);
 }
 
+/* Bytes of `c`, written into the file that is there; as of long ago, or of now. */
+static void fill(const char *path, int c, int long_ago, char hex[65])
+{
+    static char bytes[100000];
+    const struct timespec times[2] = {{1000, 0}, {1000, 0}};
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    memset(bytes, c, sizeof bytes);
+    assert_int_equal(fwrite(bytes, 1, sizeof bytes, f), sizeof bytes);
+    fclose(f);
+    assert_int_equal(long_ago ? utimensat(AT_FDCWD, path, times, 0) : 0, 0);
+    sha256_bytes(bytes, sizeof bytes, hex);
+}
+
+/* The second time the bytes cannot even be read. */
+static void a_hash_is_remembered_while_the_file_is_the_same(void **state)
+{
+    (void)state;
+    char path[1300], wanted[65], hex[65];
+    struct file_map m;
+    snprintf(path, sizeof path, "%s/weights", check_tmpdir("hashes"));
+    for (int c = 'a'; c <= 'b'; c++) { /* the second content: the same size and time of writing */
+        fill(path, c, 1, wanted);
+        assert_int_equal(file_map(&m, path, NULL), 0);
+        assert_int_equal(file_map_sha256(&m, path, hex, NULL), 0);
+        assert_string_equal(hex, wanted);
+        assert_int_equal(mprotect((void *)(uintptr_t)m.data, m.size, PROT_NONE), 0);
+        memset(hex, 0, sizeof hex);
+        assert_int_equal(file_map_sha256(&m, path, hex, NULL), 0);
+        assert_string_equal(hex, wanted);
+        file_unmap(&m);
+    }
+}
+
+static void what_was_written_just_now_is_read_again(void **state)
+{
+    (void)state;
+    char path[1300], wanted[65], hex[65];
+    struct file_map m;
+    snprintf(path, sizeof path, "%s/weights", check_tmpdir("hashes_now"));
+    fill(path, 'a', 0, wanted);
+    assert_int_equal(file_map(&m, path, NULL), 0);
+    for (int c = 'a'; c <= 'c'; c++) {
+        FILE *f = fopen(path, "r+");
+        assert_non_null(f);
+        fputc(c, f);
+        fclose(f);
+        assert_int_equal(file_map_sha256(&m, path, hex, NULL), 0);
+        sha256_bytes(m.data, m.size, wanted);
+        assert_string_equal(hex, wanted);
+    }
+    file_unmap(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_hash_is_remembered_while_the_file_is_the_same),
+        cmocka_unit_test(what_was_written_just_now_is_read_again),
         cmocka_unit_test(pipes_and_devices_are_refused_without_waiting),
         cmocka_unit_test(a_file_that_is_cut_while_it_is_mapped_is_an_error),
         cmocka_unit_test(names_of_255_bytes_can_be_written),

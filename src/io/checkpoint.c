@@ -290,31 +290,16 @@ enum dtype checkpoint_dtype(const struct checkpoint *ck)
     return f16 > other ? DTYPE_F16 : DTYPE_F32;
 }
 
-/* What has been hashed is given back: a model may be larger than what memory has left. */
-static void hash_map(struct sha256 *h, const struct file_map *map)
-{
-    enum { STEP = 16 << 20 };
-    for (size_t at = 0; at < map->size; at += STEP) {
-        size_t n = map->size - at < STEP ? map->size - at : STEP;
-        sha256_add(h, map->data + at, n);
-        file_map_give_back(map, map->data + at, n);
-    }
-}
-
 int checkpoint_sha256(const struct checkpoint *ck, char hex[65], struct error *err)
 {
     struct buf list = BUF_INIT;
-    for (int i = 0; i < ck->n_file; i++) { /* files are in name order */
-        struct sha256 *h = sha256_new();
-        if (!h) {
-            buf_free(&list);
-            return error_set_nomem(err, 64, "SHA-256");
-        }
-        hash_map(h, &ck->files[i].map);
-        sha256_finish(h, hex);
+    int rc = 0;
+    for (int i = 0; i < ck->n_file && !rc; i++) { /* files are in name order */
+        rc = file_map_sha256(&ck->files[i].map, ck->files[i].path, hex, err);
         buf_printf(&list, "%s  %s\n", hex, ck->files[i].label);
     }
-    int rc = list.failed ? error_set_nomem(err, list.len, "SHA-256") : checkpoint_check_whole(ck, err);
+    if (!rc)
+        rc = list.failed ? error_set_nomem(err, list.len, "SHA-256") : checkpoint_check_whole(ck, err);
     if (!rc && ck->n_file != 1)
         sha256_bytes(list.data, list.len, hex);
     buf_free(&list);

@@ -41,9 +41,26 @@ static int file_check_regular(const char *path, struct error *err)
     return stat(path, &st) ? error_set_errno(err, "%s", path) : check_regular(&st, path, err);
 }
 
+static struct file_identity identity(const struct stat *st)
+{
+    enum { SECOND = 1000000000 };
+    return (struct file_identity){(uint64_t)st->st_dev, (uint64_t)st->st_ino, (uint64_t)st->st_size,
+                                  (int64_t)st->st_mtim.tv_sec * SECOND + st->st_mtim.tv_nsec,
+                                  (int64_t)st->st_ctim.tv_sec * SECOND + st->st_ctim.tv_nsec};
+}
+
+int file_identity_of(struct file_identity *id, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st))
+        return -1;
+    *id = identity(&st);
+    return 0;
+}
+
 int file_map(struct file_map *m, const char *path, struct error *err)
 {
-    *m = (struct file_map){NULL, 0, -1};
+    *m = (struct file_map){.guard = -1};
     int fd =
         open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a pipe without a writer would keep us waiting */
     if (fd < 0)
@@ -55,7 +72,7 @@ int file_map(struct file_map *m, const char *path, struct error *err)
         if (p == MAP_FAILED)
             rc = error_set_errno(err, "%s: mapping %lld bytes", path, (long long)st.st_size);
         else
-            *m = (struct file_map){p, (size_t)st.st_size, map_guard_add(p, (size_t)st.st_size)};
+            *m = (struct file_map){p, (size_t)st.st_size, map_guard_add(p, (size_t)st.st_size), identity(&st)};
     }
     close(fd);
     return rc;
@@ -103,7 +120,7 @@ void file_unmap(struct file_map *m)
         map_guard_remove(m->guard);
         munmap((void *)m->data, m->size);
     }
-    *m = (struct file_map){NULL, 0, -1};
+    *m = (struct file_map){.guard = -1};
 }
 
 int file_read(struct buf *out, const char *path, size_t max_bytes, struct error *err)

@@ -12,10 +12,16 @@
 /* A read-only mapping of a regular file (a pipe or a device is an error, and nothing waits for it); data is NULL when
  * the file is empty. Where another process cuts the file afterwards zeros are read (io/map_guard.h): whoever has used
  * the bytes asks file_map_is_cut, and file_map_check for the error. */
+struct file_identity { /* the same again: the same file with the same content; no padding */
+    uint64_t device, inode, size;
+    int64_t written, changed; /* nanoseconds since 1970 */
+};
+int file_identity_of(struct file_identity *id, const char *path); /* -1: not to be found */
 struct file_map {
     const unsigned char *data;
     size_t size;
     int guard;
+    struct file_identity id; /* when it was mapped */
 };
 int file_map(struct file_map *m, const char *path, struct error *err);
 void file_unmap(struct file_map *m);
@@ -26,6 +32,10 @@ int file_map_check(const struct file_map *m, const char *path, struct error *err
  * they are touched. */
 void file_map_release(const struct file_map *m);
 void file_map_give_back(const struct file_map *m, const void *bytes, size_t n);
+
+/* file_hash.c: SHA-256 of its bytes, which are not read again for the same content. The path is the one it was mapped
+ * from; whether it was cut meanwhile is asked as for other readers. */
+int file_map_sha256(const struct file_map *m, const char *path, char hex[65], struct error *err);
 
 /* Appends the whole file (plain, or gzip by its magic; "-" = standard input) to out; more than max_bytes is an
  * error. */
