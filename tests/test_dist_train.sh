@@ -54,7 +54,7 @@ rc=$?
 [ "$(grep -c '^isara' "$tmp/log")" = 1 ] && grep -q "isara train: rank 1 on .*not those of rank 0" "$tmp/log" || say "another file of rows on rank 1: $(cat "$tmp/log")"
 timeout 30 mpirun $oversubscribe -n 8 "$MPI" train $common --threads 1 --output "$tmp/bad" >"$tmp/log" 2>&1
 grep -q "gradient-leaves 8" "$tmp/log" || say "8 ranks, 4 leaves: $(cat "$tmp/log")"
-timeout 30 mpirun $oversubscribe -n 2 "$MPI" score --model $model --input models/seeds.jsonl >"$tmp/log" 2>&1 && say "score runs twice under mpirun"
+timeout 30 mpirun $oversubscribe -n 2 "$MPI" serve --model $model >"$tmp/log" 2>&1 && say "serve runs twice under mpirun"
 SLURM_NTASKS=4 "$MPI" --version >"$tmp/log" 2>&1 && say "SLURM_NTASKS=4 and one process of MPI: not refused"
 grep -q "SLURM_NTASKS is 4" "$tmp/log" || say "SLURM_NTASKS=4: $(cat "$tmp/log")"
 OMPI_COMM_WORLD_SIZE=2 "$ISARA" --version >"$tmp/log" 2>&1 && say "a program without MPI started twice: not refused"

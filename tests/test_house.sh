@@ -4,7 +4,7 @@
 # 60 lines or six parameters and no file more than 600 lines, no conditional expression stands inside another and no statement is a chain of commas.
 # First each check is shown a small tree with that fault and has to find it; then they look at this tree.
 set -u
-FLOORS="base dist io jinja text tensor cpu remote model generate train run retrieve stats measure report judge answer eval method api experiment serve talk cli"
+FLOORS="base dist io jinja text tensor cpu remote model generate train crew run retrieve stats measure report judge answer eval method api experiment serve talk cli"
 fails=0
 tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
 say() { echo "$1"; fails=1; }

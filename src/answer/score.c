@@ -3,6 +3,7 @@
 #include "answer/speak.h"
 
 #include "base/mem.h"
+#include "crew/crew.h"
 
 struct scoring {
     struct speaker *speaker;
@@ -61,7 +62,7 @@ static int score_items(struct scoring *w, const struct speak_item *items, int n,
     int rc = logprobs ? 0 : error_set_nomem(err, w->all.n * sizeof *logprobs, "log-probabilities");
     const char *model = w->job->model ? w->job->model : speaker_pretrained(s);
     rc = rc ? rc : speaker_load(s, model, s->o.dtype, err);
-    rc = rc ? rc : model_score(s->model, w->texts, w->n, logprobs, err);
+    rc = rc ? rc : crew_score(s->model, w->texts, w->n, logprobs, err);
     for (int i = 0; i < n && !rc; i++) {
         rc = model_check_numbers(l, (size_t)out[i].n_token, err, "question %d, \"%.60s\"", items[i].index,
                                  items[i].question);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "crew/crew.h"
 
 #include <string.h>
 
@@ -117,7 +118,7 @@ static int speak_items(struct speaking *w, const struct generate_options *option
     if (!rc) {
         w->progress = (struct progress){w->job->stage, w->job->unit, 0, w->n, clock_now(), 0, NULL};
         progress_show(&w->progress);
-        rc = generate_run(engine, requests, w->n, finished, w, err);
+        rc = crew_generate(engine, requests, w->n, finished, w, err);
     }
     generate_engine_free(engine);
     mem_free(requests);

@@ -8,6 +8,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "crew/crew.h"
 #include "generate/fields.h"
 #include "text/chat.h"
 
@@ -326,7 +327,7 @@ static int answer_records(struct work *w, const struct cli_values *v, struct err
         (struct progress){.stage = "generate", .unit = "records", .total = w->n_request, .started = clock_now()};
     struct energy *energy = energy_open(NULL);
     if (w->n_request)
-        rc = generate_run(engine, w->requests, w->n_request, done, w, err);
+        rc = crew_generate(engine, w->requests, w->n_request, done, w, err);
     if (!rc)
         report(w, generate_engine_stats(engine), v, energy);
     energy_close(energy);

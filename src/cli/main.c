@@ -7,6 +7,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/printable.h"
+#include "crew/crew.h"
 #include "dist/dist.h"
 
 #include <errno.h>
@@ -29,12 +30,37 @@ static int fail(const struct verb *verb, const struct error *err, int rc)
 
 static int check_ranks(const struct verb *verb, struct error *err)
 {
-    if (dist_size() == 1 || verb->run == verb_train)
-        return 0;
-    return error_set(err, ERROR_USAGE,
-                     "%d processes were started and only isara train shares its work among them; "
-                     "start one, without mpirun or srun",
-                     dist_size());
+    static int (*const sharing[])(const struct verb *, struct options *, const struct cli_values *, struct error *) = {
+        verb_train, verb_align, verb_generate, verb_score, verb_embed, verb_eval};
+    int shares = dist_size() == 1;
+    for (size_t i = 0; i < sizeof sharing / sizeof *sharing; i++)
+        shares |= verb->run == sharing[i];
+    return shares ? 0
+                  : error_set(err, ERROR_USAGE,
+                              "%d processes were started, and isara %s does not share its work among them; start one, "
+                              "without mpirun or srun",
+                              dist_size(), verb->name);
+}
+
+/* But for a training, which all enter, rank 0 alone runs the verb. */
+static int serves(const struct verb *verb)
+{
+    return dist_rank() > 0 && verb->run != verb_train;
+}
+
+static int serve(const struct verb *verb, const struct cli_values *v)
+{
+    struct error err = {0};
+    int code = 0, rc = crew_serve(&(struct device_options){.n_thread = v->threads, .isa = v->isa}, &code, &err);
+    return rc ? fail(verb, &err, rc) : code;
+}
+
+static int begin_ranks(const struct verb *verb, struct error *err)
+{
+    int rc = check_ranks(verb, err);
+    if (!rc && dist_size() > 1 && verb->run != verb_train)
+        rc = crew_start(err);
+    return rc;
 }
 
 static int run_verb(const struct verb *verb, int argc, char **argv)
@@ -47,6 +73,7 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     int rc = options_parse(&options, argc, argv, verb->groups | GROUP_COMMON | GROUP_SEED, &err);
     if (!rc)
         rc = options_apply(&options, SCOPE_PLAIN, ~(unsigned)GROUP_OWNERS, &values, &err);
+    rc = dist_agree(rc, &err);
     if (rc) {
         int code = fail(verb, &err, rc);
         options_free(&options);
@@ -60,7 +87,11 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     interrupt_install();
     if (dist_rank() == 0)
         terminal_start(&values);
-    rc = check_ranks(verb, &err);
+    rc = dist_agree(begin_ranks(verb, &err), &err);
+    if (!rc && serves(verb)) {
+        options_free(&options);
+        return serve(verb, &values);
+    }
     rc = rc ? rc : cli_check_output(&options, &values, &err);
     log_line(LOG_DEBUG, "isara %s, %s", build_name, verb->name);
     rc = rc ? rc : verb->run(verb, &options, &values, &err);
@@ -68,6 +99,7 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     int code = rc > 0 ? rc : 0; /* CLI_SOME_FAILED, CLI_DIFFERENT */
     if (rc < 0)
         code = fail(verb, &err, rc);
+    crew_end(code);
     log_line(LOG_DEBUG, "%.2f s, %.2f s of processor time, peak %zu MiB resident; exit code %d", clock_now() - started,
              clock_cpu(), clock_rss_peak() >> 20, code);
     options_free(&options);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "crew/crew.h"
 #include "retrieve/retrieve.h"
 
 #include <math.h>
@@ -164,7 +165,7 @@ int verb_score(const struct verb *verb, struct options *options, const struct cl
     if (!rc && !(t.values = mem_calloc((size_t)t.n_result + 1, sizeof *t.values)))
         rc = error_set_nomem(err, (size_t)t.n_result * 4, "log-probabilities");
     if (!rc)
-        rc = model_score(t.parts.model, t.items, t.n, t.values, err);
+        rc = crew_score(t.parts.model, t.items, t.n, t.values, err);
     t.seconds = clock_now() - start;
     size_t at = 0;
     for (int i = 0; i < t.n && !rc; i++) {
@@ -228,7 +229,7 @@ int verb_embed(const struct verb *verb, struct options *options, const struct cl
     if (!rc && !(t.values = mem_calloc(n_value + 1, sizeof *t.values)))
         rc = error_set_nomem(err, n_value * 4, "embeddings");
     if (!rc)
-        rc = model_embed(t.parts.model, t.items, t.n, v->normalize, t.values, err);
+        rc = crew_embed(t.parts.model, t.items, t.n, v->normalize, t.values, err);
     t.seconds = clock_now() - start;
     size_t width = rc ? 0 : (size_t)model_width(model_desc(t.parts.model));
     for (int i = 0; i < t.n && !rc; i++)

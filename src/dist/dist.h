@@ -54,7 +54,8 @@ void dist_end_together(void);
 /* Messages, beside the exchanges: of any length up to 2^30 bytes, to one rank, who looks for them when it likes. Those
  * between two ranks arrive in the order in which they were posted. The bytes are copied, and nobody is waited for. */
 int dist_post(int rank, const void *data, size_t bytes, struct error *err);
-/* The next message into b, whose content it replaces; *rank: who sent it, -1: none is there. wait: until one is. */
+/* The next message into b, whose content it replaces; *rank: who sent it, -1: none is there. wait: until one is, or a
+ * signal has come. */
 int dist_take(struct buf *b, int *rank, int wait, struct error *err);
 
 #endif

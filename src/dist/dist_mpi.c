@@ -3,6 +3,7 @@
  * that waits must not hold the core that another needs. */
 #include "dist/dist.h"
 
+#include "base/interrupt.h"
 #include "base/mem.h"
 
 #include <mpi.h>
@@ -349,10 +350,14 @@ int dist_take(struct buf *b, int *rank, int wait, struct error *err)
     int there = 0, n = 0, rc = 0;
     buf_reset(b);
     *rank = -1;
-    while (!(rc = MPI_Improbe(MPI_ANY_SOURCE, MESSAGE, MPI_COMM_WORLD, &there, &message, &status)) && !there && wait) {
+    for (;;) {
+        rc = MPI_Improbe(MPI_ANY_SOURCE, MESSAGE, MPI_COMM_WORLD, &there, &message, &status);
+        if (rc || there || !wait)
+            break;
         if ((rc = forget_sent(err)))
             return rc;
         sleep_on(&pause, LONGEST);
+        wait = !interrupt_requested();
     }
     if (rc || !there)
         return rc ? failed(rc, "looking for messages", err) : 0;

@@ -9,6 +9,7 @@
 #include "base/maths.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "crew/crew.h"
 #include "measure/rouge.h"
 
 #include <math.h>
@@ -70,7 +71,7 @@ static int score_chunk(struct seen *s, const char *stage, const int *rows, char 
     float *logprobs = mem_alloc((all + 1) * sizeof *logprobs), *at = logprobs;
     if (!rc && !logprobs)
         rc = error_set_nomem(err, all * sizeof *logprobs, "log-probabilities");
-    rc = rc ? rc : model_score(m, list, k, logprobs, err);
+    rc = rc ? rc : crew_score(m, list, k, logprobs, err);
     for (int i = 0; i < k && !rc; i++) {
         rc = model_check_numbers(at, (size_t)list[i].n - 1, err, "text %d, \"%.60s\"", rows[used[i]], texts[used[i]]);
         rc = rc ? rc

@@ -6,6 +6,7 @@
 
 #include "base/interrupt.h"
 #include "base/mem.h"
+#include "crew/crew.h"
 #include "io/file.h"
 #include "io/record.h"
 
@@ -134,7 +135,7 @@ static int score_chunk(struct perplexity *p, const int *rows, int n, struct erro
     }
     float *logprobs = mem_alloc((all + 1) * sizeof *logprobs), *at = logprobs;
     int rc = logprobs ? 0 : error_set_nomem(err, all * sizeof *logprobs, "log-probabilities");
-    rc = rc ? rc : model_score(p->m.model, texts, n, logprobs, err);
+    rc = rc ? rc : crew_score(p->m.model, texts, n, logprobs, err);
     for (int i = 0; i < n && !rc; i++) {
         int scored = texts[i].n - 1;
         double sum = 0;

@@ -90,6 +90,43 @@ void generate_engine_forget(struct generate_engine *e)
         prefix_forget(&e->pages);
 }
 
+struct model *generate_engine_model(const struct generate_engine *e)
+{
+    return e->model;
+}
+
+const struct tokenizer *generate_engine_tokenizer(const struct generate_engine *e)
+{
+    return e->tokenizer;
+}
+
+struct generate_engine_options generate_engine_set(const struct generate_engine *e)
+{
+    return e->options;
+}
+
+int generate_text(const struct generate_engine *e, const struct generate_options *o, const int32_t *ids, int n,
+                  char **text, struct error *err)
+{
+    *text = NULL;
+    return e->tokenizer ? stop_text(e->tokenizer, o, ids, n, text, err) : 0;
+}
+
+void generate_engine_add(struct generate_engine *e, const struct generate_stats *other)
+{
+    struct generate_stats *s = &e->stats;
+    s->prompt_tokens += other->prompt_tokens;
+    s->computed_prompt_tokens += other->computed_prompt_tokens;
+    s->generated_tokens += other->generated_tokens;
+    s->steps += other->steps;
+    s->rows += other->rows;
+    s->head_rows += other->head_rows;
+    s->decoding_rows += other->decoding_rows;
+    s->step_allocations += other->step_allocations;
+    s->model_seconds += other->model_seconds;
+    s->host_seconds += other->host_seconds;
+}
+
 struct generate_stats generate_engine_stats(const struct generate_engine *e)
 {
     struct generate_stats s = e->stats;

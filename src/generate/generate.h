@@ -55,6 +55,7 @@ struct generate_sequence {
 struct generate_result {
     struct generate_sequence *sequences;
     int n;
+    long rows;          /* of tokens behind the prompt that were computed, in all beams or samples */
     struct error error; /* code 0: fine */
 };
 
@@ -70,6 +71,7 @@ struct generate_stats {
     long prompt_tokens, computed_prompt_tokens, generated_tokens, steps;
     /* token rows of all passes; rows of logits; mem_* allocations inside steps, which should be none */
     long rows, head_rows, step_allocations;
+    long decoding_rows;                 /* of rows, those of tokens behind prompts */
     long reserved_pages;                /* that requests in flight may take at most, now */
     size_t peak_pages, kv_bytes;        /* pages ever in use at once; bytes that the pages may take */
     double model_seconds, host_seconds; /* waiting for the device; everything else inside steps */
@@ -81,6 +83,9 @@ struct generate_engine;
 int generate_engine_new(struct generate_engine **out, struct model *m, const struct tokenizer *t /* or NULL */,
                         const struct generate_engine_options *options /* or NULL: defaults */, struct error *err);
 void generate_engine_free(struct generate_engine *e);
+struct model *generate_engine_model(const struct generate_engine *e);
+const struct tokenizer *generate_engine_tokenizer(const struct generate_engine *e);  /* or NULL */
+struct generate_engine_options generate_engine_set(const struct generate_engine *e); /* its options */
 /* Why a run would not take this request, memory for it aside. */
 int generate_check(const struct generate_engine *e, const struct generate_request *r, struct error *err);
 /* Runs all requests; done(user, i, result) is called once a request in the order they finish, result borrowed for the
@@ -102,8 +107,13 @@ struct generate_limits {
     int eos;   /* EOS tokens of a request with beams [MODEL_MAX_EOS]; with width, how many candidates a step looks at */
     int rules; /* requests may have repetition_penalty, no_repeat_ngram_size or min_new_tokens [1] */
     int stop;  /* requests may have stop strings [1 with a tokenizer] */
+    int bound; /* pages that one request may need at most; 0: of its length and width [0] */
 };
 void generate_limits_default(struct generate_limits *l, const struct generate_engine *e);
+/* Those that fit these requests (of which some may not run at all), shared by `share` engines: as many sequences in
+ * flight as one's share has. */
+void generate_limits_fit(struct generate_limits *l, const struct generate_engine *e,
+                         const struct generate_request *requests, int n, int share);
 struct generate_token {
     int sequence, position; /* of the request's results; from 0 */
     int32_t id;
@@ -137,12 +147,18 @@ void generate_end(struct generate_engine *e); /* cancels what is left */
 int generate_all(struct generate_engine *e, const struct generate_request *requests, int n,
                  const struct generate_calls *calls, struct error *err);
 
+/* The text of ids that such a request generated, as its result has it. The caller's (mem_free). */
+int generate_text(const struct generate_engine *e, const struct generate_options *o, const int32_t *ids, int n,
+                  char **text, struct error *err);
+
 /* What a run of these requests can take besides the weights: bytes of pages at most, and of host arrays, activations
  * and logits. */
 void generate_memory_bound(struct generate_engine *e, const struct generate_request *requests, int n, size_t *kv_bytes,
                            size_t *other_bytes);
 void generate_engine_forget(
     struct generate_engine *e); /* drops cached prefixes (after the weights changed); not while requests are pending */
+/* What another engine's work, beside this one's, is counted as: token rows, tokens, steps, seconds. */
+void generate_engine_add(struct generate_engine *e, const struct generate_stats *other);
 struct generate_stats generate_engine_stats(const struct generate_engine *e);
 
 /* Bytes that a run makes resident beside the weights (cache, activations, logits) when each request generates as many

@@ -170,7 +170,7 @@ int job_result(struct generate_engine *e, struct job *job, struct generate_resul
     const struct generate_options *o = &job->request->options;
     const struct beam_hypothesis *best[GENERATE_MAX_BEAMS];
     int n = job->kind == JOB_BEAM ? beam_best(&job->beam, best, o->num_return_sequences) : job->n_lane, code = 0;
-    memset(result, 0, sizeof *result);
+    *result = (struct generate_result){.rows = job->rows};
     if (job->overflowed) {
         error_set(&result->error, ERROR_DATA, "%s", model_overflow);
         return 0;

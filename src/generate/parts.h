@@ -32,6 +32,7 @@ struct job {
     int n_turn; /* by whose frequencies its beginning turns: a text so long (docs/NUMERICS.md); the prompt's at first */
     int n_again; /* anew.c: tokens behind the prompt that are stored once more, of all lanes */
     int decoding, finished;
+    long rows;        /* generate_result's */
     int overflowed;   /* its logits were not finite: no result */
     int bound;        /* pages it may need at worst */
     int from, n_full; /* tree: pages found */

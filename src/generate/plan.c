@@ -18,7 +18,7 @@ int plan_keep(const struct generate_options *o)
 
 struct plan plan_of_limits(const struct generate_limits *l, int page)
 {
-    int blocks = (l->length + page - 1) / page, bound = blocks * l->width + 1;
+    int blocks = (l->length + page - 1) / page, bound = l->bound ? l->bound : blocks * l->width + 1;
     long n = l->requests;
     return (struct plan){.n = l->requests,
                          .max_len = l->length,
@@ -30,6 +30,30 @@ struct plan plan_of_limits(const struct generate_limits *l, int page)
                          .lanes = n * l->width,
                          .most = l->sequences,
                          .pages = n * (bound + 1)};
+}
+
+void generate_limits_fit(struct generate_limits *l, const struct generate_engine *e,
+                         const struct generate_request *requests, int n, int share)
+{
+    struct plan p = {0};
+    int eos = 0;
+    for (int i = 0; i < n; i++) {
+        if (admit_check(e, &requests[i], NULL))
+            continue;
+        plan_add(&p, &requests[i], e->options.page);
+        eos = requests[i].options.n_eos > eos ? requests[i].options.n_eos : eos;
+    }
+    int most = e->options.max_batch ? e->options.max_batch : BATCH;
+    long lanes = (p.lanes + share - 1) / share + p.max_lane;
+    most = lanes < most ? (int)lanes : most;
+    *l = (struct generate_limits){.requests = n,
+                                  .sequences = most > p.max_lane ? most : p.max_lane,
+                                  .length = p.max_len,
+                                  .width = p.max_lane,
+                                  .eos = eos,
+                                  .rules = p.uses_rules,
+                                  .stop = p.uses_stop,
+                                  .bound = p.max_bound};
 }
 
 void plan_add(struct plan *p, const struct generate_request *r, int page)

@@ -43,6 +43,8 @@ static void decode_rows(struct generate_engine *e, struct job *job)
             continue;
         int n = job->kind == JOB_BEAM ? job->beam.n_new : l->n, pos = job->request->n_prompt + n - 1;
         int32_t token = job->kind == JOB_BEAM ? job->beam.token[i] : l->ids[n - 1];
+        e->stats.decoding_rows++;
+        job->rows++;
         step_make_writable(e, l->slot, pos, job->number);
         add_out(e, job, i, step_row(e, job, token, pos, step_seq(e, l->slot)));
     }

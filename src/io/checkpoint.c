@@ -50,6 +50,11 @@ const char *checkpoint_path(const struct checkpoint *ck)
     return ck->path;
 }
 
+const char *checkpoint_adapter(const struct checkpoint *ck)
+{
+    return ck->adapter;
+}
+
 const json_t *checkpoint_config(const struct checkpoint *ck)
 {
     return ck->config;

@@ -50,6 +50,7 @@ void checkpoint_release(const struct checkpoint *ck);
 void checkpoint_give_back(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row);
 /* The resolved directory or file; of an adapter: its base's. */
 const char *checkpoint_path(const struct checkpoint *ck);
+const char *checkpoint_adapter(const struct checkpoint *ck); /* the directory of the adapter over it, or NULL */
 /* config.json as it is, but for tie_word_embeddings, which is false where a head is stored that is another matrix than
  * the embedding, and true where it is absent and head and embedding share their bytes; for GGUF made from the metadata:
  * architectures, model_type, hidden_size, num_hidden_layers, num_attention_heads, num_key_value_heads, head_dim,

@@ -524,7 +524,11 @@ int checkpoint_open_adapter(struct checkpoint **out, const char *base, const cha
     if (!rc)
         rc = base ? checkpoint_open_base(out, base, err) : open_base(out, &a);
     a.text_part = !rc && (*out)->text_part;
-    if (!rc && ((rc = lay_over(*out, &a)) || (rc = take_chat_template(*out, &a)))) {
+    rc = rc ? rc : lay_over(*out, &a);
+    rc = rc ? rc : take_chat_template(*out, &a);
+    if (!rc && !((*out)->adapter = arena_strdup(&(*out)->arena, adapter)))
+        rc = error_set_nomem(err, strlen(adapter), "a path");
+    if (rc && *out) {
         checkpoint_close(*out);
         *out = NULL;
     }

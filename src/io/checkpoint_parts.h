@@ -47,7 +47,8 @@ struct checkpoint {
     struct checkpoint_side_file *side_files;
     int n_side_file;
     int tied, adapted;
-    int text_part; /* of a model of several kinds of input */
+    const char *adapter; /* its directory, in the arena; NULL: none */
+    int text_part;       /* of a model of several kinds of input */
 };
 
 int checkpoint_is_adapter(const char *path, int *yes, struct error *err); /* a directory with an adapter and no model */

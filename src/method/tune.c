@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "crew/crew.h"
 
 #include <string.h>
 
@@ -113,7 +114,7 @@ int align_tune(struct align *a, struct made_model *m, const char *directory, str
                                 .on_step = show_step,
                                 .user = &progress};
         speaker_forget(&a->speaker); /* what is in memory is not exactly what is saved either */
-        rc = train_run(&job, &result, err);
+        rc = crew_train(&job, &result, err);
     }
     rc = rc ? rc : align_model_sha256(directory, m->sha256, err);
     m->steps = result.resumed_from + result.steps;

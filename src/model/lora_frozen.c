@@ -128,8 +128,12 @@ int model_adapter_stands(const struct model *m, const struct checkpoint *source)
 
 int model_set_adapter(struct model *m, const struct checkpoint *source, struct error *err)
 {
+    const struct model_options options = m->origin.options;
+    int known = m->origin.number != 0;
+    model_forget_origin(m);
     lora_remove(m);
-    return lora_stand(m, source, err);
+    int rc = lora_stand(m, source, err);
+    return rc || !known ? rc : origin_set(m, source, &options, err);
 }
 
 static int differs(const struct model *m, const struct standing *s, struct error *err)

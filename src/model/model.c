@@ -342,6 +342,7 @@ void model_close(struct model *m)
     if (!m)
         return;
     queue_drain(device_queue(m->device));
+    model_forget_origin(m);
     lora_remove(m);
     for (int i = 0; m->groups && i < m->n_group; i++)
         weight_free(m->groups[i].weight);
@@ -393,7 +394,8 @@ int model_open(struct model **out, struct device *device, const struct checkpoin
                          .q = device_queue(device)};
     (*out)->keeps_blocks |= options->keep_blocks;
     if ((rc = make_room(*out, source, err)) || (rc = model_check_unused(*out, source, err)) ||
-        (rc = transfer_all(&t, err)) || (rc = make_reaches(*out, err)) || (rc = lora_stand(*out, source, err))) {
+        (rc = transfer_all(&t, err)) || (rc = make_reaches(*out, err)) || (rc = lora_stand(*out, source, err)) ||
+        (rc = origin_set(*out, source, options, err))) {
         model_close(*out);
         *out = NULL;
     }

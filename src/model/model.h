@@ -156,6 +156,17 @@ struct model_packing {
 int model_weight_bytes(size_t *bytes, const struct model_desc *d, const struct device *device,
                        const struct model_packing *p, struct error *err);
 size_t model_packed_bytes(const struct model *m);
+/* What opens the same model once more, elsewhere. */
+struct model_origin {
+    uint64_t number;      /* of all that were opened in this process, from 1; 0: nothing opens it, its weights are no
+                             file's (drawn, or tuned since), or it is no language model or body of one */
+    char *path, *adapter; /* checkpoint_open's and, unless NULL, checkpoint_open_adapter's */
+    struct model_options options;
+};
+const struct model_origin *model_origin(const struct model *m);
+void model_forget_origin(struct model *m); /* its weights are going to change */
+/* told is called with an origin's number when no model has it any more; NULL: nobody is. */
+void model_tell_ends(void (*told)(uint64_t number));
 const struct model_desc *model_desc(const struct model *m);
 const json_t *model_config(const struct model *m); /* config.json as it was given; with a new head, the classifier's */
 struct device *model_device(const struct model *m);

@@ -40,7 +40,8 @@ struct model {
     struct span
         reach_bias; /* f32 [n_head, 2 n_ctx + 1] in reaches: attend_train's bias; SPAN_NONE without `distances` */
     struct span inv_freq[2], long_inv_freq[2]; /* f32 [n_rotated/2] in rope, as desc.rotations has them */
-    struct lora *lora;                         /* NULL; while it is trained, what stands beside the frozen matrices */
+    struct model_origin origin;
+    struct lora *lora; /* NULL; while it is trained, what stands beside the frozen matrices */
 };
 static inline struct span group_vector(const struct model *m, int group) /* SPAN_NONE of group 0: not there */
 {
@@ -236,5 +237,9 @@ void rows_begin_text(struct rows *r, int first, int n);
 void rows_skip_pads(struct rows *r, int first, int pad_id);
 void rows_upload(struct rows *r, struct queue *q);
 void rows_batch(const struct rows *r, struct model_batch *b); /* fills a bordered batch whose out_rows are all rows */
+
+/* origin.c: the model is that of this checkpoint from now on. */
+int origin_set(struct model *m, const struct checkpoint *source, const struct model_options *options,
+               struct error *err);
 
 #endif

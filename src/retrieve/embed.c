@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "crew/crew.h"
 
 #include <string.h>
 
@@ -97,7 +98,7 @@ int retrieve_embed(const struct embedder *e, const char *const *texts, int n, fl
     for (int i = 0; i < n && !rc; i++)
         list[i] = (struct model_text){ids.ids + starts[i], (int)((i + 1 < n ? starts[i + 1] : ids.n) - starts[i]), 0};
     if (!rc)
-        rc = model_embed(e->model, list, n, 1, out, err);
+        rc = crew_embed(e->model, list, n, 1, out, err);
     size_t width = (size_t)model_width(model_desc(e->model));
     for (int i = 0; i < n && !rc; i++)
         rc = model_check_numbers(out + (size_t)i * width, width, err, "embedding of \"%.60s\"", texts[i]);

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Texts to score or embed, dealt out in portions of neighbours, which share rows when they begin alike: large ones
+ * first, then smaller and smaller, so that all end together. The others have one in work and one waiting; rank 0 takes
+ * small ones, to hear the others in time. */
+#include "crew/parts.h"
+
+#include "base/interrupt.h"
+#include "base/mem.h"
+
+/* token rows of a portion: at least, and of rank 0's at most; texts that are worth other ranks */
+enum { LEAST_ROWS = 256, OWN_ROWS = 2048, FEWEST_TEXTS = 4 };
+enum { AHEAD = 2 };
+
+struct texts {
+    struct crew *crew;
+    const struct model *model;
+    const struct model_text *texts;
+    int n, next, n_done;
+    int embed, normalize;
+    size_t *at; /* [n + 1] where a text's values begin */
+    long rows_left;
+    float *out;
+    int *ahead; /* [size] portions that a rank has */
+};
+
+/* Texts from `next` on. */
+static int portion(const struct texts *t, int rank)
+{
+    long rows = 0, most = t->rows_left / (2 * t->crew->size);
+    int n = 0;
+    most = most > LEAST_ROWS ? most : LEAST_ROWS;
+    if (!rank && most > OWN_ROWS)
+        most = OWN_ROWS;
+    while (t->next + n < t->n && (!n || rows + t->texts[t->next + n].n <= most))
+        rows += t->texts[t->next + n++].n;
+    return n;
+}
+
+static void taken(struct texts *t, int n)
+{
+    for (int i = t->next; i < t->next + n; i++)
+        t->rows_left -= t->texts[i].n;
+    t->next += n;
+}
+
+static int give(struct texts *t, int rank, struct error *err)
+{
+    struct buf *b = &t->crew->out;
+    int n = portion(t, rank);
+    wire_begin(b, WORD_PORTION);
+    wire_put_int(b, t->next);
+    wire_put_int(b, n);
+    wire_put_int(b, (int64_t)(t->at[t->next + n] - t->at[t->next]));
+    for (int i = t->next; i < t->next + n; i++) {
+        wire_put_int(b, t->texts[i].n);
+        wire_put_int(b, t->texts[i].n_prompt);
+        wire_put(b, t->texts[i].ids, (size_t)t->texts[i].n * sizeof *t->texts[i].ids);
+    }
+    taken(t, n);
+    t->ahead[rank]++;
+    return crew_tell(rank, err);
+}
+
+static int run_own(struct texts *t, struct error *err)
+{
+    int first = t->next, n = portion(t, 0);
+    taken(t, n);
+    t->n_done += n;
+    float *out = t->out + t->at[first];
+    return t->embed ? model_embed(t->model, t->texts + first, n, t->normalize, out, err)
+                    : model_score(t->model, t->texts + first, n, out, err);
+}
+
+static int read_values(struct texts *t, int rank, struct wire *w, struct error *err)
+{
+    int64_t first = wire_get_int(w), n = wire_get_int(w);
+    if (first < 0 || n < 1 || first + n > t->n)
+        return error_set(err, ERROR_INTERNAL, "rank %d: a broken portion", rank);
+    wire_get(w, t->out + t->at[first], (t->at[first + n] - t->at[first]) * sizeof *t->out);
+    t->n_done += (int)n;
+    t->ahead[rank]--;
+    return w->broken ? error_set(err, ERROR_INTERNAL, "rank %d: a broken portion", rank) : 0;
+}
+
+static int hear(struct texts *t, int wait, struct error *err)
+{
+    for (;;) {
+        enum crew_word word;
+        struct wire w;
+        int rank, rc = crew_hear(&w, &word, &rank, wait, err);
+        if (rc || word == WORD_NONE)
+            return rc;
+        wait = 0;
+        if (word == WORD_VALUES && (rc = read_values(t, rank, &w, err)))
+            return rc;
+    }
+}
+
+static int run(struct texts *t, struct error *err)
+{
+    int rc = 0;
+    while (!rc && t->n_done < t->n) {
+        for (int k = 0; k < AHEAD; k++)
+            for (int r = 1; r < t->crew->size && !rc && t->next < t->n; r++)
+                if (t->ahead[r] <= k)
+                    rc = give(t, r, err);
+        int own = !rc && t->next < t->n;
+        if (own)
+            rc = run_own(t, err);
+        rc = rc ? rc : interrupt_check(err);
+        if (!rc && t->n_done < t->n)
+            rc = hear(t, !own, err);
+    }
+    return rc;
+}
+
+static int closed(void *user, int rank, struct wire *w, struct error *err)
+{
+    (void)user;
+    (void)rank;
+    (void)w;
+    (void)err;
+    return 0;
+}
+
+static int run_all(struct texts *t, struct error *err)
+{
+    struct crew *c = t->crew;
+    size_t width = (size_t)model_width(model_desc(t->model)), values = 0;
+    for (int i = 0; i < t->n; i++) {
+        t->at[i] = values;
+        values += t->embed ? width : (size_t)(t->texts[i].n - t->texts[i].n_prompt);
+        t->rows_left += t->texts[i].n;
+    }
+    t->at[t->n] = values;
+    wire_begin(&c->out, WORD_TEXTS);
+    wire_put_int(&c->out, (int64_t)model_origin(t->model)->number);
+    wire_put_int(&c->out, t->embed);
+    wire_put_int(&c->out, t->normalize);
+    int rc = crew_tell_all(err);
+    c->open = 1;
+    rc = rc ? rc : run(t, err);
+    return crew_close(rc, closed, t, err);
+}
+
+/* Texts that model_score and model_embed refuse, they refuse by their numbers: rank 0 asks them about all. */
+static int fit(const struct texts *t)
+{
+    const struct model_desc *d = model_desc(t->model);
+    int ok = 1;
+    for (int i = 0; i < t->n && ok; i++) {
+        const struct model_text *x = &t->texts[i];
+        ok = x->n >= 1 && x->n <= d->n_ctx && (t->embed || (x->n_prompt >= 1 && x->n_prompt <= x->n));
+        for (int k = 0; k < x->n && ok; k++)
+            ok = x->ids[k] >= 0 && x->ids[k] < d->n_vocab;
+    }
+    return ok;
+}
+
+/* *done: the others have taken part. */
+static int share(struct texts *t, int *done, struct error *err)
+{
+    t->crew = crew_of_rank_0();
+    *done = 0;
+    if (t->crew->size < 2 || t->n < FEWEST_TEXTS || !fit(t))
+        return 0;
+    int rc = crew_share_model(t->model, done, err);
+    if (rc || !*done)
+        return rc;
+    t->at = mem_alloc(((size_t)t->n + 1) * sizeof *t->at);
+    t->ahead = mem_calloc((size_t)t->crew->size, sizeof *t->ahead);
+    rc = t->at && t->ahead ? run_all(t, err) : error_set_nomem(err, (size_t)t->n * sizeof *t->at, "texts");
+    mem_free(t->at);
+    mem_free(t->ahead);
+    return rc;
+}
+
+int crew_score(const struct model *m, const struct model_text *texts, int n_text, float *logprobs, struct error *err)
+{
+    struct texts t = {.model = m, .texts = texts, .n = n_text, .out = logprobs};
+    int done, rc = model_desc(m)->task == MODEL_LM ? share(&t, &done, err) : (done = 0);
+    return rc || done ? rc : model_score(m, texts, n_text, logprobs, err);
+}
+
+int crew_embed(const struct model *m, const struct model_text *texts, int n_text, int normalize, float *out,
+               struct error *err)
+{
+    struct texts t = {.model = m, .texts = texts, .n = n_text, .embed = 1, .normalize = normalize, .out = out};
+    int done, rc = share(&t, &done, err);
+    return rc || done ? rc : model_embed(m, texts, n_text, normalize, out, err);
+}

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# isara generate, score and embed by 2 and 3 processes under MPI write the bytes of one process; stopped by a signal to one rank or killed, a run goes on with
+# another number of them; a rank that reads another model ends all with one line.
+set -u
+: "${BUILD:=build}"
+ISARA="${ISARA:-$PWD/$BUILD/isara}"
+MPI="$PWD/$BUILD/isara-mpi"
+[ -x "$MPI" ] && command -v mpirun >/dev/null || { echo "skipped: no MPI is installed (libopenmpi-dev or libmpich-dev)"; exit 77; }
+fails=0
+tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
+say() { echo "$1"; fails=1; }
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
+oversubscribe=$(mpirun --version 2>/dev/null | grep -q "Open MPI" && echo "--oversubscribe --bind-to none")
+ranks() { local n=$1; shift; timeout -k 1 60 mpirun $oversubscribe -n "$n" "$MPI" "$@" --threads 1; }
+model=models/miniature-small
+
+# Greedy, sampled, with beams, of which several are wanted, with a stop text and with rules; two records fail.
+awk '{ more = ""
+  if (NR % 5 == 1) more = ", \"num_beams\": 3, \"num_return_sequences\": 2"
+  if (NR % 5 == 2) more = ", \"do_sample\": true, \"temperature\": 0.9"
+  if (NR % 5 == 3) more = ", \"stop\": [\"e\"], \"max_new_tokens\": 31"
+  if (NR % 5 == 4) more = ", \"repetition_penalty\": 1.2"
+  if (NR == 17) more = ", \"max_new_tokens\": 100000"
+  if (NR == 23) more = ", \"no_such\": 1, \"num_beams\": 0"
+  sub(/}$/, more "}"); print }' models/seeds.jsonl >"$tmp/in.jsonl"
+generate="generate --model $model --input $tmp/in.jsonl --max-new-tokens 24 --seed 5"
+$ISARA $generate --threads 1 --output "$tmp/alone.jsonl" >"$tmp/log" 2>&1
+[ "$(grep -c '"error"' "$tmp/alone.jsonl")" = 2 ] || say "wanted two records that fail: $(tail -2 "$tmp/log")"
+for n in 2 3; do
+  ranks $n $generate --output "$tmp/$n.jsonl" >"$tmp/log" 2>&1
+  cmp "$tmp/$n.jsonl" "$tmp/alone.jsonl" || say "generate, $n ranks: $(tail -3 "$tmp/log")"
+  grep -q "decoding rows by rank: [1-9][0-9]*, [1-9]" "$tmp/log" || say "generate, $n ranks: not all took part: $(cat "$tmp/log")"
+done
+
+for verb in score embed; do
+  $ISARA $verb --model $model --input models/seeds.jsonl --threads 1 --output "$tmp/$verb-alone" >"$tmp/log" 2>&1
+  ranks 3 $verb --model $model --input models/seeds.jsonl --output "$tmp/$verb-3" >"$tmp/log" 2>&1
+  cmp "$tmp/$verb-alone" "$tmp/$verb-3" || say "$verb, 3 ranks: $(tail -3 "$tmp/log")"
+done
+
+# A signal to one rank ends all, with what is finished written; on with another number. Then the same with kill -9.
+long="generate --model $model --input $tmp/long.jsonl --num-beams 2"
+cat models/seeds.jsonl models/seeds.jsonl | awk '{ sub(/}$/, ", \"max_new_tokens\": " 4 + NR "}"); print }' >"$tmp/long.jsonl"
+$ISARA $long --threads 1 --output "$tmp/long-alone" >/dev/null 2>&1
+written() { # FILE: some records stand there already
+  for i in $(seq 400); do [ "$(cat "$1.partial" 2>/dev/null | wc -l)" -gt 4 ] && return; sleep 0.01; done; }
+ranks 2 $long --output "$tmp/stopped" >"$tmp/log" 2>&1 & pid=$!
+written "$tmp/stopped"
+kill -TERM "$(pgrep -f -- "isara-mpi generate.*--output $tmp/stopped" | tail -1)"
+wait $pid; rc=$?
+[ $rc = 75 ] || say "SIGTERM to one of two ranks: exit code $rc, $(cat "$tmp/log")"
+ranks 3 $long --output "$tmp/stopped" >"$tmp/log" 2>&1
+cmp "$tmp/stopped" "$tmp/long-alone" || say "stopped at 2 ranks, on with 3: $(tail -3 "$tmp/log")"
+grep -q "already done" "$tmp/log" || echo "the signal came before anything was written"
+ranks 3 $long --output "$tmp/killed" >"$tmp/log" 2>&1 & pid=$!
+written "$tmp/killed"
+kill -9 "$(pgrep -f -- "isara-mpi generate.*--output $tmp/killed" | tail -1)"; wait $pid 2>/dev/null
+$ISARA $long --threads 1 --output "$tmp/killed" >"$tmp/log" 2>&1
+cmp "$tmp/killed" "$tmp/long-alone" || say "killed at 3 ranks, on with one process: $(tail -3 "$tmp/log")"
+
+# What fails on a rank is told once, by its name.
+cp -r $model "$tmp/same"; cp -r models/miniature-small "$tmp/other"; sed -i 's/"max_new_tokens": *[0-9]*/"max_new_tokens": 7/; s/}$/, "x": 1}/' "$tmp/other/config.json"
+mkdir "$tmp/a" "$tmp/b"; mv "$tmp/same" "$tmp/a/m"; mv "$tmp/other" "$tmp/b/m"
+in="--input $PWD/models/seeds.jsonl --output $tmp/bad --threads 1"
+timeout 30 mpirun $oversubscribe -n 1 --wdir "$tmp/a" "$MPI" score --model m $in : -n 1 --wdir "$tmp/b" "$MPI" score --model m $in >"$tmp/log" 2>&1
+rc=$?
+[ $rc = 78 ] && [ "$(grep -c '^isara' "$tmp/log")" = 1 ] && grep -q "isara score: rank 1 on .*m: is not the model that rank 0 reads" "$tmp/log" || say "another model on rank 1: exit code $rc, $(cat "$tmp/log")"
+ranks 2 generate --model "$tmp/none" --input models/seeds.jsonl >"$tmp/log" 2>&1; rc=$?
+[ $rc = 66 ] && [ "$(grep -c '^isara' "$tmp/log")" = 1 ] || say "no model: exit code $rc, $(cat "$tmp/log")"
+ranks 2 generate --no-such 1 >"$tmp/log" 2>&1; rc=$?
+[ $rc = 2 ] && [ "$(grep -c '^isara' "$tmp/log")" = 1 ] || say "no such option: exit code $rc, $(cat "$tmp/log")"
+exit $fails
