@@ -7,6 +7,7 @@
 #include "base/build.h"
 #include "base/clock.h"
 #include "base/threads.h"
+#include "crew/crew.h"
 #include "generate/fields.h"
 #include "io/checkpoint.h"
 #include "io/jsontext.h"
@@ -180,7 +181,8 @@ int align_options_check(const struct align_options *o, struct error *err)
         error_prefix(err, "ask");
     if (!rc && (rc = generate_options_check(&o->answer, err)))
         error_prefix(err, "answer");
-    return rc ? rc : train_options_check(&o->train, err);
+    rc = rc ? rc : train_options_check(&o->train, err);
+    return rc ? rc : crew_check_train(&o->train, err);
 }
 
 /* What a person may set. */
