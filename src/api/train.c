@@ -4,6 +4,7 @@
 
 #include "api/rows.h"
 #include "base/log.h"
+#include "crew/crew.h"
 #include "base/mem.h"
 #include "io/file.h"
 #include "method/plan.h"
@@ -132,7 +133,7 @@ static int train(struct work *w, struct isara_trained *out, struct error *err)
                                   .stop_after = w->more.stop_after};
     if (w->more.profile)
         device_set_profile(m->device, &profile);
-    int rc = train_run(&job, &result, err);
+    int rc = crew_train(&job, &result, err);
     device_set_profile(m->device, NULL);
     if (m->engine)
         generate_engine_forget(m->engine);

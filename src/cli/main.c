@@ -31,7 +31,7 @@ static int fail(const struct verb *verb, const struct error *err, int rc)
 static int check_ranks(const struct verb *verb, struct error *err)
 {
     static int (*const sharing[])(const struct verb *, struct options *, const struct cli_values *, struct error *) = {
-        verb_train, verb_align, verb_generate, verb_score, verb_embed, verb_eval};
+        verb_train, verb_align, verb_generate, verb_score, verb_embed, verb_eval, verb_experiment};
     int shares = dist_size() == 1;
     for (size_t i = 0; i < sizeof sharing / sizeof *sharing; i++)
         shares |= verb->run == sharing[i];

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# isara experiment and eval by several processes under MPI give the results of one process.
+set -u
+: "${BUILD:=build}"
+ISARA="${ISARA:-$PWD/$BUILD/isara}"
+MPI="$PWD/$BUILD/isara-mpi"
+[ -x "$MPI" ] && command -v mpirun >/dev/null || { echo "skipped: no MPI is installed (libopenmpi-dev or libmpich-dev)"; exit 77; }
+fails=0
+tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
+say() { echo "$1"; fails=1; }
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
+oversubscribe=$(mpirun --version 2>/dev/null | grep -q "Open MPI" && echo "--oversubscribe --bind-to none")
+ranks() { local n=$1; shift; timeout -k 1 60 mpirun $oversubscribe -n "$n" "$MPI" "$@" --threads 1; }
+
+head -n 8 models/test.jsonl >"$tmp/test.jsonl"
+head -n 24 models/seeds.jsonl >"$tmp/seeds.jsonl"
+cat >"$tmp/e.yaml" <<Y
+model: $PWD/models/miniature-small
+seeds: seeds.jsonl
+test: test.jsonl
+random_seeds: [0]
+holdout: 4
+rounds: 1
+attempts: 6
+k: 2
+max-steps: 1
+gradient-leaves: 4
+per-device-train-batch-size: 8
+gradient-accumulation-steps: 1
+ask-max-new-tokens: 32
+answer-max-new-tokens: 48
+eval-max-new-tokens: 8
+stop-novelty: 0
+arms: [pretrained, sft-seeds, isara]
+control: [pretrained]
+metrics: [qa]
+Y
+# What does not say when it was made.
+digest() { (cd "$1" && find results.json report.html tables work -type f ! -path '*/eval/*' ! -name 'run.*' ! -name done.json ! -name metrics.json ! -name manifest.json ! -name summary.txt \
+  ! -name 'events.*' | sort | xargs sha256sum); }
+$ISARA experiment "$tmp/e.yaml" --output "$tmp/alone" --threads 1 >"$tmp/log" 2>&1 || say "one process: $(tail -2 "$tmp/log")"
+digest "$tmp/alone" >"$tmp/wanted"
+grep -q "round-1/model/model.safetensors" "$tmp/wanted" || say "wanted a tuned model, found $(cat "$tmp/wanted" "$tmp/log")"
+ranks 3 experiment "$tmp/e.yaml" --output "$tmp/three" >"$tmp/log" 2>&1 || say "3 ranks: $(tail -3 "$tmp/log")"
+digest "$tmp/three" | diff - "$tmp/wanted" || say "3 ranks: other results"
+
+qa="eval --task qa --model models/miniature-small --test $tmp/test.jsonl --seeds $tmp/seeds.jsonl --arm icl-knn --k 2 --max-new-tokens 8 --json"
+$ISARA $qa --threads 1 >"$tmp/qa" 2>/dev/null
+ranks 2 $qa 2>"$tmp/log" | cmp - "$tmp/qa" || say "eval, 2 ranks: $(cat "$tmp/log")"
+exit $fails
