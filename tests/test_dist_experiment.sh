@@ -42,8 +42,13 @@ digest() { (cd "$1" && find results.json report.html tables work -type f ! -path
 $ISARA experiment "$tmp/e.yaml" --output "$tmp/alone" --threads 1 >"$tmp/log" 2>&1 || say "one process: $(tail -2 "$tmp/log")"
 digest "$tmp/alone" >"$tmp/wanted"
 grep -q "round-1/model/model.safetensors" "$tmp/wanted" || say "wanted a tuned model, found $(cat "$tmp/wanted" "$tmp/log")"
-ranks 3 experiment "$tmp/e.yaml" --output "$tmp/three" >"$tmp/log" 2>&1 || say "3 ranks: $(tail -3 "$tmp/log")"
+# Two groups, of two ranks and of one; each job is somebody's, and what a killed run took is free again.
+for job in "$tmp"/alone/work/*/job.json; do mkdir -p "$tmp/three/work/$(basename "$(dirname "$job")")"; done
+for job in "$tmp"/three/work/*; do touch "$job/taken"; done
+ranks 3 experiment "$tmp/e.yaml" --ranks-per-arm 2 --output "$tmp/three" >"$tmp/log" 2>&1 || say "3 ranks: $(tail -3 "$tmp/log")"
 digest "$tmp/three" | diff - "$tmp/wanted" || say "3 ranks: other results"
+[ "$(find "$tmp/three" -name 'events.*' | sed 's/.*\.\([0-9]*\)\.0$/\1/' | sort -u | wc -l)" = 2 ] || say "wanted two trainings by two groups, found $(find "$tmp/three" -name 'events.*')"
+[ "$(grep -c '^arm ' "$tmp/log")" = "$(grep -c '^arm ' <($ISARA experiment "$tmp/e.yaml" --output "$tmp/alone" --threads 1 2>/dev/null))" ] || say "not one table: $(cat "$tmp/log")"
 
 qa="eval --task qa --model models/miniature-small --test $tmp/test.jsonl --seeds $tmp/seeds.jsonl --arm icl-knn --k 2 --max-new-tokens 8 --json"
 $ISARA $qa --threads 1 >"$tmp/qa" 2>/dev/null

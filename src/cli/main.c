@@ -21,8 +21,8 @@ static int fail(const struct verb *verb, const struct error *err, int rc)
     char text[sizeof err->message + 1], who[32] = "";
     snprintf(text, sizeof text, "%s", err->message[0] ? err->message : error_name(rc));
     printable(text);
-    if (dist_rank() > 0)
-        snprintf(who, sizeof who, "rank %d: ", dist_rank());
+    if (dist_number(dist_rank()) > 0)
+        snprintf(who, sizeof who, "rank %d: ", dist_number(dist_rank()));
     if (dist_rank() == 0 || !dist_agreed())
         fprintf(stderr, "isara%s%s: %s%s\n", verb ? " " : "", verb ? verb->name : "", who, text);
     return error_exit_code(rc);
@@ -55,11 +55,11 @@ static int serve(const struct verb *verb, const struct cli_values *v)
     return rc ? fail(verb, &err, rc) : code;
 }
 
-static int begin_ranks(const struct verb *verb, struct error *err)
+static int begin_ranks(const struct verb *verb, const struct cli_values *v, struct error *err)
 {
     int rc = check_ranks(verb, err);
     if (!rc && dist_size() > 1 && verb->run != verb_train)
-        rc = crew_start(err);
+        rc = crew_start(v->ranks_per_arm, err);
     return rc;
 }
 
@@ -87,7 +87,7 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     interrupt_install();
     if (dist_rank() == 0)
         terminal_start(&values);
-    rc = dist_agree(begin_ranks(verb, &err), &err);
+    rc = dist_agree(begin_ranks(verb, &values, &err), &err);
     if (!rc && serves(verb)) {
         options_free(&options);
         return serve(verb, &values);
@@ -96,10 +96,10 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     log_line(LOG_DEBUG, "isara %s, %s", build_name, verb->name);
     rc = rc ? rc : verb->run(verb, &options, &values, &err);
     terminal_end();
-    int code = rc > 0 ? rc : 0; /* CLI_SOME_FAILED, CLI_DIFFERENT */
-    if (rc < 0)
-        code = fail(verb, &err, rc);
+    int code = rc < 0 ? error_exit_code(rc) : rc; /* CLI_SOME_FAILED, CLI_DIFFERENT */
     crew_end(code);
+    if (rc < 0)
+        fail(verb, &err, rc);
     log_line(LOG_DEBUG, "%.2f s, %.2f s of processor time, peak %zu MiB resident; exit code %d", clock_now() - started,
              clock_cpu(), clock_rss_peak() >> 20, code);
     options_free(&options);

@@ -34,6 +34,8 @@ static const struct {
     {ROW_QUESTION_FIELD(struct cli_values), GROUP_RECORDS},
     {ROW_ANSWER_FIELD(struct cli_values), GROUP_RECORDS},
     {ROW_STOP_AFTER(struct cli_values), GROUP_TRAINVERB},
+    V("ranks-per-arm", FIELD_INT, GROUP_EXPERIMENT, ranks_per_arm, "N", 0, 1 << 20, "0",
+      "of several processes under MPI, those that do a job together (docs/SCALE.md); 0: all"),
     V("init", FIELD_STRING, GROUP_TRAINVERB, init, "CONFIG", 0, 0, NULL,
       "train from scratch with this config.json instead of --model (tokenizer files beside it)"),
     {{FIELD("task", FIELD_STRING, struct cli_values, task), .argument = "NAME", .values = "sft|classify|reward",

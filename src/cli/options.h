@@ -75,7 +75,7 @@ struct cli_values { /* what no floor below has a struct for */
         *isa, *adapter, *question_field, *answer_field, *to, *type, *shard_size, *about, *labels_out, *labels_in,
         *format;
     int threads, json, dry_run, preview, decode, special, normalize, stop_after, limit, help, profile, ollama, verify,
-        with_seeds;
+        with_seeds, ranks_per_arm;
     unsigned long long seed;
     struct generate_engine_asked engine;
     struct served_options serve;

@@ -57,7 +57,7 @@ static void tell_end(uint64_t number)
         }
 }
 
-int crew_start(struct error *err)
+int crew_start(int group, struct error *err)
 {
     char first[128] = "";
     snprintf(first, sizeof first, "%s", build_name);
@@ -66,6 +66,7 @@ int crew_start(struct error *err)
         rc = error_set(err, ERROR_CONFIG, "this is isara %s, and rank 0 is %s; give all ranks the same", build_name,
                        first);
     rc = dist_agree(rc, err);
+    rc = rc || !group ? rc : dist_split(group, err);
     if (rc || dist_rank() > 0 || dist_size() == 1)
         return rc;
     crew = (struct crew){.size = dist_size(),
@@ -138,7 +139,7 @@ int crew_hear(struct wire *w, enum crew_word *word, int *rank, int wait, struct 
     rc = (int)wire_get_int(w);
     const char *host = wire_get_text(w), *message = wire_get_text(w);
     error_set(err, rc, "%s", message ? message : error_name(rc));
-    return error_prefix(err, "rank %d on %s", *rank, host ? host : "?");
+    return error_prefix(err, "rank %d on %s", dist_number(*rank), host ? host : "?");
 }
 
 /* Each of the others answers once: `wanted`, with which answer is called, or that it failed. The first failure is the
@@ -194,7 +195,7 @@ static int check_opened(void *user, int rank, struct wire *w, struct error *err)
                       "instruction set %s, and rank 0 has %s; give all ranks --isa, or --dtype f32, whose bits are the "
                       "same everywhere",
                       bits, o->bits);
-    return rc ? error_prefix(err, "rank %d on %s", rank, host) : 0;
+    return rc ? error_prefix(err, "rank %d on %s", dist_number(rank), host) : 0;
 }
 
 static int remember(const char *key, struct error *err)

@@ -9,8 +9,9 @@
 #include "generate/generate.h"
 #include "train/train.h"
 
-/* Of all ranks: once, before anything else. Ranks that are not of one build end all. */
-int crew_start(struct error *err);
+/* Of all ranks: once, before anything else. Ranks that are not of one build end all. group: ranks of a crew
+ * (dist_split); 0: all are one. */
+int crew_start(int group, struct error *err);
 /* Of the others: until rank 0 ends; *code: what it exits with. Models are opened on the device that is said. */
 int crew_serve(const struct device_options *device, int *code, struct error *err);
 /* Of rank 0, which exits with this: the others do too. */

@@ -14,8 +14,17 @@ int dist_start(int *argc, char ***argv, struct error *err);
 /* Behind everything else. code != 0: what others do is ended too, unless the failure is known to all (dist_agree). */
 void dist_end(int code);
 
+/* Of this rank's group, which is all ranks until dist_split. */
 int dist_rank(void);
 int dist_size(void);
+/* From here on groups of `size` ranks (the last may have fewer) are by themselves: everything below is within one. All
+ * ranks call it, once; a failure that is not told to all by dist_end_together still ends every group. */
+int dist_split(int size, struct error *err);
+int dist_group(void); /* this one's number */
+int dist_groups(void);
+int dist_number(int rank); /* a rank of the group among all ranks */
+/* The first ranks of all groups wait for each other. */
+int dist_meet(struct error *err);
 const char *dist_kind(void); /* "one process", or the library with its version */
 /* Whether the last failure was agreed on: each rank has it, and one telling is enough. */
 int dist_agreed(void);

@@ -35,6 +35,12 @@ static struct world {
     char kind[MPI_MAX_LIBRARY_VERSION_STRING];
 } world = {.size = 1};
 
+/* The ranks that work together, and the first of each such group. */
+static struct group {
+    MPI_Comm comm, firsts;
+    int rank, size, number, n_group, first; /* first: its first rank's number among all */
+} group = {.comm = MPI_COMM_NULL, .firsts = MPI_COMM_NULL, .size = 1, .n_group = 1};
+
 /* Looks after the exchange that dist_begin began while the caller computes. It alone calls MPI then. */
 static struct courier {
     pthread_t thread;
@@ -70,6 +76,7 @@ int dist_start(int *argc, char ***argv, struct error *err)
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, &world.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &world.size);
+    group = (struct group){MPI_COMM_WORLD, MPI_COMM_NULL, world.rank, world.size, 0, 1, 0};
     read_kind();
     world.requests = mem_alloc((size_t)world.size * PIECES * sizeof *world.requests);
     world.codes = mem_alloc((size_t)world.size * sizeof *world.codes);
@@ -116,7 +123,7 @@ static void end_courier(void)
 
 void dist_end(int code)
 {
-    if (code && world.size > 1 && !world.agreed)
+    if (code && world.size > 1 && !dist_agreed())
         MPI_Abort(MPI_COMM_WORLD, code);
     for (struct posted *p = world.posted; p; p = p->next)
         MPI_Wait(&p->request, MPI_STATUS_IGNORE);
@@ -129,12 +136,44 @@ void dist_end(int code)
 
 int dist_rank(void)
 {
-    return world.rank;
+    return group.rank;
 }
 
 int dist_size(void)
 {
-    return world.size;
+    return group.size;
+}
+
+int dist_split(int size, struct error *err)
+{
+    int number = world.rank / size, is_first = world.rank % size == 0, n_group = (world.size + size - 1) / size, rc;
+    if (n_group == 1)
+        return 0;
+    if ((rc = MPI_Comm_split(MPI_COMM_WORLD, number, world.rank, &group.comm)) ||
+        (rc = MPI_Comm_split(MPI_COMM_WORLD, is_first ? 0 : MPI_UNDEFINED, world.rank, &group.firsts)))
+        return failed(rc, "making groups", err);
+    MPI_Comm_set_errhandler(group.comm, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(group.comm, &group.rank);
+    MPI_Comm_size(group.comm, &group.size);
+    group.number = number;
+    group.n_group = n_group;
+    group.first = number * size;
+    return 0;
+}
+
+int dist_group(void)
+{
+    return group.number;
+}
+
+int dist_groups(void)
+{
+    return group.n_group;
+}
+
+int dist_number(int rank)
+{
+    return group.first + rank;
 }
 
 const char *dist_kind(void)
@@ -142,9 +181,10 @@ const char *dist_kind(void)
     return world.kind;
 }
 
+/* Other groups know nothing of it. */
 int dist_agreed(void)
 {
-    return world.agreed;
+    return world.agreed && group.n_group == 1;
 }
 
 /* Sleeps, longer from time to time. */
@@ -170,10 +210,10 @@ static int wait_all(MPI_Request *requests, int n, long longest, struct error *er
 
 static int start(MPI_Request *request, const struct dist_piece *p, int receiving, struct error *err)
 {
-    int rc = receiving ? MPI_Irecv(p->data, (int)p->bytes, MPI_BYTE, p->rank, TAG, MPI_COMM_WORLD, request)
-                       : MPI_Isend(p->data, (int)p->bytes, MPI_BYTE, p->rank, TAG, MPI_COMM_WORLD, request);
+    int rc = receiving ? MPI_Irecv(p->data, (int)p->bytes, MPI_BYTE, p->rank, TAG, group.comm, request)
+                       : MPI_Isend(p->data, (int)p->bytes, MPI_BYTE, p->rank, TAG, group.comm, request);
     const char *what = receiving ? "receiving" : "sending";
-    if (!receiving && p->rank != world.rank)
+    if (!receiving && p->rank != group.rank)
         world.sent += (double)p->bytes;
     return rc ? failed(rc, what, err) : 0;
 }
@@ -182,7 +222,7 @@ static int start_all(const struct dist_exchange *x, int *n, struct error *err)
 {
     int rc = 0;
     *n = 0;
-    if (x->n_send + x->n_receive > PIECES * world.size)
+    if (x->n_send + x->n_receive > PIECES * group.size)
         return error_set(err, ERROR_INTERNAL, "%d pieces at once", x->n_send + x->n_receive);
     for (int i = 0; !rc && i < x->n_receive; i++)
         rc = start(&world.requests[(*n)++], &x->receives[i], 1, err);
@@ -273,16 +313,16 @@ double dist_sent(void)
 int dist_broadcast(void *data, size_t bytes, int root, struct error *err)
 {
     MPI_Request request;
-    int rc = MPI_Ibcast(data, (int)bytes, MPI_BYTE, root, MPI_COMM_WORLD, &request);
-    world.sent += world.rank == root ? (double)bytes * (world.size - 1) : 0;
+    int rc = MPI_Ibcast(data, (int)bytes, MPI_BYTE, root, group.comm, &request);
+    world.sent += group.rank == root ? (double)bytes * (group.size - 1) : 0;
     return rc ? failed(rc, "telling all", err) : wait_all(&request, 1, LONGEST, err);
 }
 
 int dist_gather_all(const void *mine, size_t bytes, void *all, struct error *err)
 {
     MPI_Request request;
-    int rc = MPI_Iallgather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, MPI_COMM_WORLD, &request);
-    world.sent += (double)bytes * (world.size - 1);
+    int rc = MPI_Iallgather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, group.comm, &request);
+    world.sent += (double)bytes * (group.size - 1);
     return rc ? failed(rc, "gathering", err) : wait_all(&request, 1, LONGEST, err);
 }
 
@@ -292,10 +332,10 @@ static int tell_failure(int root, int rc, struct error *err)
     struct error told = {0}, unheard = {0};
     char host[MPI_MAX_PROCESSOR_NAME] = "";
     int n = 0;
-    if (world.rank == root) {
+    if (group.rank == root) {
         MPI_Get_processor_name(host, &n);
         error_set(&told, rc, "%s", err && err->message[0] ? err->message : error_name(rc));
-        error_prefix(&told, "rank %d on %s", root, host);
+        error_prefix(&told, "rank %d on %s", dist_number(root), host);
     }
     if (dist_broadcast(&told, sizeof told, root, &unheard))
         return error_set(err, ERROR_FAILED, "%s", unheard.message);
@@ -306,19 +346,28 @@ static int tell_failure(int root, int rc, struct error *err)
 int dist_agree(int rc, struct error *err)
 {
     struct error unheard = {0};
-    if (world.size == 1 || world.agreed) /* all are on their way out already */
+    if (group.size == 1 || world.agreed) /* all are on their way out already */
         return rc;
     int root = 0;
     if (dist_gather_all(&rc, sizeof rc, world.codes, &unheard))
         return rc ? rc : error_set(err, ERROR_FAILED, "%s", unheard.message);
-    while (root < world.size && !world.codes[root])
+    while (root < group.size && !world.codes[root])
         root++;
-    return root < world.size ? tell_failure(root, world.codes[root], err) : 0;
+    return root < group.size ? tell_failure(root, world.codes[root], err) : 0;
 }
 
 void dist_end_together(void)
 {
     world.agreed = 1;
+}
+
+int dist_meet(struct error *err)
+{
+    MPI_Request request;
+    int rc = group.firsts == MPI_COMM_NULL ? 0 : MPI_Ibarrier(group.firsts, &request);
+    if (rc)
+        return failed(rc, "waiting for the other groups", err);
+    return group.firsts == MPI_COMM_NULL ? 0 : wait_all(&request, 1, LONGEST, err);
 }
 
 int dist_post(int rank, const void *data, size_t bytes, struct error *err)
@@ -332,7 +381,7 @@ int dist_post(int rank, const void *data, size_t bytes, struct error *err)
     if (!(p = mem_alloc(sizeof *p + bytes)))
         return error_set_nomem(err, bytes, "a message");
     memcpy(p->data, data, bytes);
-    rc = MPI_Isend(p->data, (int)bytes, MPI_BYTE, rank, MESSAGE, MPI_COMM_WORLD, &p->request);
+    rc = MPI_Isend(p->data, (int)bytes, MPI_BYTE, rank, MESSAGE, group.comm, &p->request);
     if (rc) {
         mem_free(p);
         return failed(rc, "sending", err);
@@ -351,7 +400,7 @@ int dist_take(struct buf *b, int *rank, int wait, struct error *err)
     buf_reset(b);
     *rank = -1;
     for (;;) {
-        rc = MPI_Improbe(MPI_ANY_SOURCE, MESSAGE, MPI_COMM_WORLD, &there, &message, &status);
+        rc = MPI_Improbe(MPI_ANY_SOURCE, MESSAGE, group.comm, &there, &message, &status);
         if (rc || there || !wait)
             break;
         if ((rc = forget_sent(err)))

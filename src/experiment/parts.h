@@ -289,4 +289,10 @@ int gather_results(const struct experiment *x, struct report_comparison *c, stru
 int findings_make(struct report_comparison *c, struct error *err);
 int experiment_results(const struct experiment *x, struct buf *text, json_t **json, struct error *err);
 
+/* --- share.c: groups of ranks --- */
+int share_begin(const struct experiment *x, struct error *err);
+/* *mine: the job at that place of the order is this group's to do now. Whether it is done is looked at anew. */
+int share_take(struct experiment *x, int at, int *mine, struct error *err);
+void share_give_back(const struct experiment *x, const struct job *j);
+
 #endif

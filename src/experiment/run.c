@@ -7,10 +7,12 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "dist/dist.h"
 #include "io/file.h"
 #include "io/jsontext.h"
 
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 struct watch {
@@ -66,31 +68,55 @@ static void say_failed(const struct experiment *x, const struct job *j, struct e
     mem_free(directory);
 }
 
-static int do_jobs(struct experiment *x, struct watch *w, struct error *err)
+static int do_job(struct experiment *x, struct watch *w, struct job *j, struct error *err)
+{
+    char said[300];
+    w->job = j;
+    w->index++;
+    w->job_started = clock_now();
+    int rc = interrupt_check(err);
+    rc = rc ? rc : job_run(x, j, err);
+    w->done += j->seconds;
+    snprintf(said, sizeof said, "job %d of %d: %s %s, %.1f s", w->index, w->n, job_verb_name(j->verb), j->label,
+             clock_now() - w->job_started);
+    if (!rc && w->outer.line)
+        w->outer.line(w->outer.user, LOG_INFO, said);
+    else if (rc == ERROR_INTERRUPTED)
+        error_set(err, rc,
+                  "interrupted in job %d of %d (%s); everything finished is kept: run the same command again to go on",
+                  w->index, w->n, j->label);
+    else if (rc)
+        say_failed(x, j, err);
+    return rc;
+}
+
+/* All that can be done now; *left: jobs that are not done then. */
+static int do_some(struct experiment *x, struct watch *w, int *left, struct error *err)
 {
     int rc = 0;
+    *left = 0;
     for (int i = 0; i < x->n_job && !rc; i++) {
         struct job *j = &x->jobs[x->order[i]];
-        char said[300];
-        if (j->done)
-            continue;
-        w->job = j;
-        w->index++;
-        w->job_started = clock_now();
+        int mine = 0;
+        if (!j->done)
+            rc = share_take(x, i, &mine, err);
+        if (mine) {
+            rc = do_job(x, w, j, err);
+            share_give_back(x, j);
+        }
+        *left += !j->done;
+    }
+    return rc;
+}
+
+/* Where others do a job that is waited for, it is looked for from time to time. */
+static int do_jobs(struct experiment *x, struct watch *w, struct error *err)
+{
+    static const struct timespec pause = {0, 100000000};
+    int left, rc = share_begin(x, err);
+    while (!rc && !(rc = do_some(x, w, &left, err)) && left) {
+        nanosleep(&pause, NULL);
         rc = interrupt_check(err);
-        rc = rc ? rc : job_run(x, j, err);
-        w->done += j->seconds;
-        snprintf(said, sizeof said, "job %d of %d: %s %s, %.1f s", w->index, w->n, job_verb_name(j->verb), j->label,
-                 clock_now() - w->job_started);
-        if (!rc && w->outer.line)
-            w->outer.line(w->outer.user, LOG_INFO, said);
-        else if (rc == ERROR_INTERRUPTED)
-            error_set(err, rc,
-                      "interrupted in job %d of %d (%s); everything finished is kept: run the same command "
-                      "again to go on",
-                      w->index, w->n, j->label);
-        else if (rc)
-            say_failed(x, j, err);
     }
     return rc;
 }
@@ -160,7 +186,9 @@ static int prepare(struct experiment *x, struct error *err)
 static int run_all(struct experiment *x, struct buf *text, json_t **json, struct error *err)
 {
     int rc = run_jobs(x, err);
-    rc = rc ? rc : write_times(x, err);
+    if (rc || dist_group() > 0)
+        return rc;
+    rc = write_times(x, err);
     rc = rc ? rc : experiment_results(x, text, json, err);
     char *path = rc ? NULL : path_join(x->o.output, "results.json");
     if (!rc)
@@ -174,7 +202,11 @@ int experiment_run(const struct experiment_options *o, struct buf *text, json_t 
     struct experiment x = {.o = *o};
     int lock = -1;
     *json = NULL;
-    int rc = o->dry_run ? 0 : dir_lock(o->output, &lock, err);
+    if (o->dry_run && dist_group() > 0)
+        return 0;
+    int first = dist_group() == 0, rc = o->dry_run || !first ? 0 : dir_lock(o->output, &lock, err);
+    if (!first) /* what the first group writes is there then */
+        rc = dist_meet(err);
     rc = rc ? rc : prepare(&x, err);
     if (!rc)
         rc = o->dry_run ? experiment_plan(&x, text, json, err) : run_all(&x, text, json, err);
