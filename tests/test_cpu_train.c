@@ -499,8 +499,8 @@ static size_t optimizer_run(struct ops *o, const void *parameter, float *out)
             x[i][j] = fabsf(x[i][j]);
         s[i] = ops_new(o, x[i], bytes);
     }
-    tensor_sum_squares(o->queue, &(struct sum_squares_args){n, s[1], norm, 0});
-    tensor_sum_squares(o->queue, &(struct sum_squares_args){n, s[0], norm, 1});
+    tensor_sum_squares(o->queue, &(struct sum_squares_args){n, s[1], norm, 0, 0});
+    tensor_sum_squares(o->queue, &(struct sum_squares_args){n, s[0], norm, 1, 0});
     ops_get(o, out, norm, 8);
     tensor_adamw(o->queue, &(struct adamw_args){n, s[0], s[1], s[2], s[3], 0.01f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.5f, 0.19f,
                                                 0.0975f, DTYPE_F32, 0, 0, NULL, 0, 0});
@@ -509,6 +509,27 @@ static size_t optimizer_run(struct ops *o, const void *parameter, float *out)
     for (int i = 0; i < 4; i++)
         free(x[i]);
     return 2 + 4 * n;
+}
+
+/* A gradient that others have some blocks of is summed up as one that is whole. */
+static void squares_of_blocks_apart_add_up_to_the_same(void **state)
+{
+    (void)state;
+    enum { N = 3 * 4096 + 5, BLOCKS = 4 };
+    struct ops o;
+    static float x[N];
+    double whole, blocks[BLOCKS], sum = 0;
+    ops_open(&o, NULL, 2);
+    ops_fill(x, N, 7);
+    struct span from = ops_new(&o, x, sizeof x), norm = ops_new(&o, NULL, 8), apart = ops_new(&o, NULL, sizeof blocks);
+    tensor_sum_squares(o.queue, &(struct sum_squares_args){.n = N, .x = from, .out = norm});
+    tensor_sum_squares(o.queue, &(struct sum_squares_args){.n = N, .x = from, .out = apart, .apart = 1});
+    ops_get(&o, &whole, norm, sizeof whole);
+    ops_get(&o, blocks, apart, sizeof blocks);
+    for (int i = 0; i < BLOCKS; i++)
+        sum += blocks[i];
+    assert_true(sum == whole && blocks[BLOCKS - 1] > 0);
+    ops_close(&o);
 }
 
 static void optimizer_matches_oracle(void **state)
@@ -545,6 +566,7 @@ int main(void)
         cmocka_unit_test(attention_of_a_sequence_does_not_depend_on_its_batch),
         cmocka_unit_test(loss_and_gradient_match_oracle),
         cmocka_unit_test(divergence_and_gradient_match_oracle),
+        cmocka_unit_test(squares_of_blocks_apart_add_up_to_the_same),
         cmocka_unit_test(optimizer_matches_oracle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

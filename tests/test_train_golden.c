@@ -352,7 +352,7 @@ static void test_adamw_and_clipping_are_pytorchs(void **state)
         for (int i = 0; i < N; i++)
             x[i] = (float)at2("gradients", step, i);
         queue_upload(q, (struct span){b[1], 0}, x, sizeof x);
-        tensor_sum_squares(q, &(struct sum_squares_args){N, {b[1], 0}, {norm, 0}, 0});
+        tensor_sum_squares(q, &(struct sum_squares_args){N, {b[1], 0}, {norm, 0}, 0, 0});
         queue_download(q, &squares, (struct span){norm, 0}, 8);
         assert_int_equal(queue_wait(q, NULL), 0);
         assert_true(fabs(sqrt(squares) / at("norms", step) - 1) < 1e-6);

@@ -31,15 +31,24 @@ static void squares_blocks(void *context, int piece, int worker)
         w->sums[i] = w->k->squares(w->x + (size_t)i * BLOCK, block_size(w->n, i));
 }
 
+static void all_squares(struct queue *q, const struct squares_work *w)
+{
+    pool_run(cpu_pool(q), (n_block(w->n) + BLOCKS_A_PIECE - 1) / BLOCKS_A_PIECE, squares_blocks, (void *)w);
+}
+
 void cpu_sum_squares(struct queue *q, const struct sum_squares_args *a)
 {
     enum { MOST = CPU_SHARED / sizeof(double) };
-    double *out = cpu_ptr(a->out), total = a->accumulate ? *out : 0;
+    double *out = cpu_ptr(a->out), total = a->accumulate && !a->apart ? *out : 0;
+    if (a->apart) {
+        all_squares(q, &(struct squares_work){cpu_kernels(q), cpu_ptr(a->x), a->n, out});
+        return;
+    }
     for (size_t done = 0; done < a->n; done += (size_t)MOST * BLOCK) {
         size_t n = a->n - done < (size_t)MOST * BLOCK ? a->n - done : (size_t)MOST * BLOCK;
         struct squares_work w = {
             .k = cpu_kernels(q), .x = (const float *)cpu_ptr(a->x) + done, .n = n, .sums = cpu_shared(q)};
-        pool_run(cpu_pool(q), (n_block(n) + BLOCKS_A_PIECE - 1) / BLOCKS_A_PIECE, squares_blocks, &w);
+        all_squares(q, &w);
         for (int i = 0; i < n_block(n); i++)
             total += w.sums[i];
     }

@@ -25,7 +25,7 @@ struct transfer {
     int check_finite;
     struct queue *q;
     struct span masters;
-    int64_t from; /* of the flat order, where masters begin; what is before it is left out */
+    struct flat_range only; /* of the flat order, what masters hold; end 0: all of it */
     struct pool *pool;
     float *host; /* the stage's own memory where the host may write it (direct) */
     struct buffer *stage;
@@ -113,7 +113,8 @@ static void put_values(const struct transfer *t, int index, int64_t first, int64
     const struct model_param *p = &t->m->params[index];
     const struct model_group *g = &t->m->groups[t->m->param_group[index]];
     if (t->masters.buffer) {
-        queue_upload(t->q, span_at(t->masters, (size_t)(p->offset - t->from + first) * 4), t->host, (size_t)n * 4);
+        queue_upload(t->q, span_at(t->masters, (size_t)(p->offset - t->only.first + first) * 4), t->host,
+                     (size_t)n * 4);
         return;
     }
     if (!g->weight) {
@@ -214,7 +215,7 @@ static int transfer_all(struct transfer *t, struct error *err)
     if (!rc && !t->host)
         rc = error_set_nomem(err, (size_t)t->capacity * 4, "loading weights");
     for (int i = 0; !rc && i < t->m->n_param; i++)
-        if (t->m->params[i].offset >= t->from)
+        if (t->m->params[i].offset >= t->only.first && (!t->only.end || t->m->params[i].offset < t->only.end))
             rc = transfer_param(t, i, err);
     rc = queue_finish(t->q, rc, err);
     pool_free(t->pool);
@@ -420,25 +421,29 @@ int model_init(struct model **out, struct device *device, const json_t *config, 
     return rc;
 }
 
-int model_read_masters(const struct model *m, const struct checkpoint *source, struct queue *q, struct span masters,
-                       struct error *err)
+int model_read_range(const struct model *m, const struct checkpoint *source, struct queue *q, struct span masters,
+                     struct flat_range only, struct error *err)
 {
-    struct transfer t = {.m = m, .source = source, .check_finite = 1, .q = q, .masters = masters};
+    struct transfer t = {.m = m, .source = source, .check_finite = 1, .q = q, .masters = masters, .only = only};
     return transfer_all(&t, err);
 }
 
-int model_read_head(const struct model *m, const struct checkpoint *source, struct queue *q, struct span masters,
-                    struct error *err)
+int model_read_masters(const struct model *m, const struct checkpoint *source, struct queue *q, struct span masters,
+                       struct error *err)
 {
-    struct transfer t = {.m = m, .source = source, .check_finite = 1, .q = q, .masters = masters};
-    t.from = m->groups[m->head].offset;
+    return model_read_range(m, source, q, masters, (struct flat_range){0, m->n_element}, err);
+}
+
+int model_init_range(const struct model *m, uint64_t seed, struct queue *q, struct span masters, struct flat_range only,
+                     struct error *err)
+{
+    struct transfer t = {.m = m, .seed = seed, .q = q, .masters = masters, .only = only};
     return transfer_all(&t, err);
 }
 
 int model_init_masters(const struct model *m, uint64_t seed, struct queue *q, struct span masters, struct error *err)
 {
-    struct transfer t = {.m = m, .seed = seed, .q = q, .masters = masters};
-    return transfer_all(&t, err);
+    return model_init_range(m, seed, q, masters, (struct flat_range){0, m->n_element}, err);
 }
 
 uint64_t model_pack_noise(uint64_t noise, int64_t offset)
@@ -446,17 +451,24 @@ uint64_t model_pack_noise(uint64_t noise, int64_t offset)
     return noise ? (noise ^ (uint64_t)offset) * 0x9e3779b97f4a7c15u | 1 : 0;
 }
 
-void model_pack(struct model *m, struct queue *q, struct span masters, uint64_t noise)
+void model_pack_range(struct model *m, struct queue *q, struct span masters, struct flat_range only, uint64_t noise)
 {
     for (int i = 0; i < m->n_group; i++) {
         const struct model_group *g = &m->groups[i];
-        struct span from = span_at(masters, (size_t)g->offset * 4);
+        if (g->offset < only.first || g->offset >= only.end)
+            continue;
+        struct span from = span_at(masters, (size_t)(g->offset - only.first) * 4);
         if (g->weight)
             tensor_weight_pack(
                 q, &(struct weight_pack_args){g->weight, 0, g->n, from, DTYPE_F32, model_pack_noise(noise, g->offset)});
         else
             tensor_copy(q, &(struct copy_args){(size_t)g->n * 4, from, g->vector});
     }
+}
+
+void model_pack(struct model *m, struct queue *q, struct span masters, uint64_t noise)
+{
+    model_pack_range(m, q, masters, (struct flat_range){0, m->n_element}, noise);
 }
 
 const struct model_desc *model_desc(const struct model *m)

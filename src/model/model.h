@@ -179,6 +179,15 @@ int model_read_masters(const struct model *m, const struct checkpoint *source, s
 int model_init_masters(const struct model *m, uint64_t seed, struct queue *q, struct span masters, struct error *err);
 /* noise 0: to nearest; else what is packed in bf16 is rounded at random, a function of noise and the place. */
 void model_pack(struct model *m, struct queue *q, struct span masters, uint64_t noise);
+/* The same of groups that begin in a range of it, with which masters begin. */
+struct flat_range {
+    int64_t first, end;
+};
+int model_read_range(const struct model *m, const struct checkpoint *source, struct queue *q, struct span masters,
+                     struct flat_range only, struct error *err);
+int model_init_range(const struct model *m, uint64_t seed, struct queue *q, struct span masters, struct flat_range only,
+                     struct error *err);
+void model_pack_range(struct model *m, struct queue *q, struct span masters, struct flat_range only, uint64_t noise);
 uint64_t model_pack_noise(uint64_t noise, int64_t offset); /* of the group that begins at `offset` of the flat order */
 
 /* Workspace of a forward pass without gradients: one slab, sized first. max_out is at most max_row. */

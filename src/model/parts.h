@@ -98,10 +98,6 @@ double desc_count(const struct model_desc *d); /* parameters, from the tables */
 /* The tables only (no device memory), for plans too. m->desc must be filled. */
 int model_tables(struct model *m, struct error *err);
 
-/* model.c: the same as model_read_masters for a head that is a group of its own, the last one; masters begin there. */
-int model_read_head(const struct model *m, const struct checkpoint *source, struct queue *q, struct span masters,
-                    struct error *err);
-
 /* task.c: a language model that is opened as a classifier or reward model gets a new head, and its configuration says
  * so. What the tensors of a reward model say goes over its configuration. */
 int task_set(struct model_desc *d, json_t *config, const char *path, const struct model_options *o, struct error *err);

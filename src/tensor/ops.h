@@ -396,11 +396,12 @@ struct sample_args {
     struct span knobs, uniform, ids, raw;
 };
 
-/* out f64 [1] (+)= sum of squares of x f32 [n]; fixed blocks of 4096, each 16 double lanes, blocks added in order. */
+/* out f64 [1] (+)= sum of squares of x f32 [n]; fixed blocks of 4096, each 16 double lanes, blocks added in order.
+ * apart: out f64 [blocks] := their sums, which are not added. */
 struct sum_squares_args {
     size_t n;
     struct span x, out;
-    int accumulate;
+    int accumulate, apart;
 };
 /* Decoupled AdamW as torch.optim.AdamW, f32: g = grad * grad_scale; p *= 1 - lr*decay; m, v; p -= lr * (m/c1) /
  * (sqrt(v/c2) + eps), c1 = 1-beta1^t, c2 = 1-beta2^t. moments BF16: m and v are kept in bf16, rounded at random, up as

@@ -84,7 +84,15 @@ static int write_head(const struct trainer *t, const char *directory, struct err
     return rc;
 }
 
-int adapter_write(struct trainer *t, const char *directory, struct error *err)
+static int write_masters(const struct trainer *t, const char *path, struct span masters, struct error *err)
+{
+    struct tensors f;
+    int rc = tensors_begin(&f, t, path, DTYPE_F32, err);
+    rc = rc ? rc : tensors_put(&f, t, 0, masters, err);
+    return tensors_end(&f, t, rc, err);
+}
+
+int adapter_write(struct trainer *t, const char *directory, struct span masters, struct error *err)
 {
     char *config = path_join(directory, "adapter_config.json"),
          *weights = path_join(directory, "adapter_model.safetensors");
@@ -92,7 +100,7 @@ int adapter_write(struct trainer *t, const char *directory, struct error *err)
     if (!rc && t->m->desc.task != MODEL_LM)
         rc = write_head(t, directory, err);
     if (!rc)
-        rc = write_tensors(t, weights, DTYPE_F32, err);
+        rc = write_masters(t, weights, masters, err);
     mem_free(config);
     mem_free(weights);
     return rc;

@@ -167,16 +167,30 @@ static void measure_micro(const struct train_row *const *rows, int n, int task, 
     *step_targets += targets;
 }
 
+/* A leaf's rows in the micro-batches that the step is cut into, as the trainer runs them. */
+static void measure_leaf(const struct order *o, int first, int end, struct order_sizes *s)
+{
+    int tokens = 0, targets = 0, n = 0;
+    for (int i = 0, begin = 0; i < o->n_micro && begin < end; begin = o->ends[i++]) {
+        int from = begin > first ? begin : first, to = o->ends[i] < end ? o->ends[i] : end;
+        if (from >= to)
+            continue;
+        measure_micro(o->rows + from, to - from, o->task, s, &tokens, &targets);
+        n++;
+    }
+    raise_to(&s->micro, n);
+    raise_to(&s->step_tokens, tokens);
+    raise_to(&s->step_targets, targets);
+}
+
 void order_measure(struct order *o, struct order_sizes *s)
 {
     long n = o->options->shuffle || o->total < o->per_epoch ? o->total : o->per_epoch;
+    int n_leaf = o->options->gradient_leaves;
     for (long step = 0; step < n; step++) {
-        int tokens = 0, targets = 0;
         order_step(o, step);
-        for (int i = 0, begin = 0; i < o->n_micro; begin = o->ends[i++])
-            measure_micro(o->rows + begin, o->ends[i] - begin, o->task, s, &tokens, &targets);
-        raise_to(&s->step_tokens, tokens);
-        raise_to(&s->step_targets, targets);
+        for (int leaf = 0; leaf < n_leaf; leaf++)
+            measure_leaf(o, leaf_first(leaf, n_leaf, o->n_row), leaf_first(leaf + 1, n_leaf, o->n_row), s);
     }
 }
 

@@ -30,9 +30,10 @@ struct order {
     int n_row, n_micro, capacity;
     int *fill, *bin, *sorted; /* packing: tokens in each bin; bin of each row; rows by length */
 };
-/* greatest: of a micro-batch, then of a step */
+/* greatest: of a micro-batch within a leaf, then of a leaf */
 struct order_sizes {
     int rows, tokens, targets, sequences, step_tokens, step_targets;
+    int micro; /* micro-batches in a leaf */
     int n_top; /* of soft targets; 0: no row has any */
 };
 int order_init(struct order *o, const struct train_data *data, const struct train_options *options, int task,
@@ -71,6 +72,7 @@ void head_loss(const struct model_desc *d, const struct train_row *const *rows, 
 struct head_chunk {
     int first, n, border, n_block;
 };
+struct share;
 struct pass {
     const struct model *m;
     struct queue *q;
@@ -99,7 +101,9 @@ struct pass {
     float *host_nll, *host_logits;
     int step_row, step_target; /* filled so far in this step; targets with padding */
     int fresh;                 /* nothing has been added to this step's gradients yet */
-    double label_loss;         /* classify: summed on the host */
+    struct share *share; /* NULL: gradients stay; else they go stage by stage, behind the leaf's last micro-batch */
+    int is_last;         /* that is it */
+    double label_loss;   /* classify: summed on the host */
 };
 /* adapter: rows of the widest one, 0: all weights are trained. */
 size_t pass_bytes(const struct model_desc *d, enum dtype dtype, int recompute, int adapter,
@@ -135,37 +139,97 @@ void leaves_deinit(struct leaves *l);
 void leaves_add(struct leaves *l, struct queue *q, int leaf); /* `now` holds this leaf; leaves come in order */
 int leaf_first(int leaf, int n_leaf, int n_row);              /* the leaf's first row of n_row */
 
-/* --- share.c: a rank's part of the flat order: elements [first, first + n), whole blocks of sum_squares. With one rank
- * it is everything, and the functions that exchange are not called. */
-enum { SHARE_BLOCK = 4096 };
-struct share {
-    int n_leaf;
-    int64_t n_element, first, n;
-    struct buffer *sum, *arriving;           /* f32 [n]: the step's gradient; [a piece] */
-    struct buffer *waiting[MAX_LEAF_LEVELS]; /* f32 [n], as leaves.c has them */
-    char *out, *in;                          /* staging: a piece for each rank */
-    struct dist_piece *pieces;               /* [2 ranks] */
-    double *gathered;                        /* [ranks] */
+/* --- cut.c: the flat order as ranks share it. A stage is what a part of the backward pass finishes: the embeddings
+ * (0), layer l (l + 1), what stands behind the layers (the last one). A region is what is exchanged at once, whole
+ * blocks of sum_squares, of which every rank owns a slice; a rank's part is its slices one after the other. With one
+ * rank, or of adapters, there is one stage. */
+enum { CUT_BLOCK = 4096, CUT_WINDOWS = 4 };
+struct stage {
+    int64_t first, last; /* elements of its groups */
+    int64_t base;        /* the element that its window begins with */
+    int window, region, n_region;
 };
+struct region {
+    int64_t from, end;
+    int64_t own; /* where this rank's slice begins in its part */
+    int stage;
+};
+struct cut {
+    int n_rank, rank, n_stage, n_region;
+    int whole; /* one window holds all stages */
+    struct stage *stages;
+    struct region *regions;
+    int64_t n_element, n;         /* n: of this rank's part */
+    int64_t widest;               /* of all slices */
+    int64_t windows[CUT_WINDOWS]; /* elements: where stages lie while they are computed, or collected */
+};
+struct cut_wish { /* whole: gradients are summed over several micro-batches, and none may be given away before the last
+                   */
+    int n_rank, rank, whole;
+};
+int cut_init(struct cut *c, const struct model *m, const struct cut_wish *wish, struct error *err); /* tables will do */
+void cut_deinit(struct cut *c);
+/* memory.c: train_state_bytes of a rank, with its windows and what arrives. */
+size_t share_state_bytes(const struct cut *c, const struct train_options *o);
+int64_t cut_slice(const struct cut *c, const struct region *r, int rank); /* its first element; of n_rank: the end */
+
+/* --- share.c: what a rank has of a step's gradient. With one rank there is its cut, and what exchanges is not called.
+ */
+struct share {
+    int n_leaf, first_leaf, inner; /* of the round; subtrees of 2^inner leaves are added as they arrive */
+    struct cut cut;
+    struct queue *q;
+    struct buffer *sum, *in, *squares; /* f32 [n]: the step's gradient; slices of other ranks; f64 [blocks] */
+    struct buffer *windows[CUT_WINDOWS];
+    struct buffer *waiting[MAX_LEAF_LEVELS]; /* f32 [n], as leaves.c has them, from `inner` on */
+    char *out, *arrived;                /* staging for a slice of each rank; out NULL: `in` itself, and no copies */
+    struct dist_piece *pieces;          /* [2 ranks] */
+    double *gathered, *sums;            /* [ranks]; [blocks] */
+    int64_t *at;                        /* [ranks] */
+    int *line, n_line, n_begun, n_done; /* regions of the round that wait to be exchanged, are, and were */
+    int is_begun;                       /* the next stage is being collected */
+    int rc;                             /* of the round's exchanges */
+    struct error err;
+};
+struct share_wish {
+    int n_leaf, whole;
+};
+int share_inner_levels(int n_rank, int n_leaf); /* subtrees of 2^n leaves always lie within one round */
+int share_init(struct share *s, const struct model *m, const struct share_wish *wish, struct error *err);
+void share_deinit(struct share *s);
+/* A round: leaves first_leaf + rank, as far as there are such. Every rank goes through the stages from the last to the
+ * first: share_begin_stage waits until its window is free, share_end_stage gives it away, which is then no longer
+ * written. A failure comes with share_end_round; with the last leaves `sum` is set. */
+void share_begin_round(struct share *s, int first_leaf);
+struct span share_begin_stage(struct share *s, int stage); /* as share_place, of f32 */
+void share_end_stage(struct share *s, int stage);
+int share_end_round(struct share *s, struct error *err);
+/* The place of the flat order's beginning, of which a stage's window holds only that stage's elements of that size. */
+struct span share_place(const struct share *s, int stage, size_t size);
+/* What of the later one's beginning lies in the block where the other ends, from one's window into the other's. */
+void share_carry(const struct share *s, int from, int to, size_t size);
+/* *sum += the losses of the round's leaves in their order. */
+int share_losses(struct share *s, double mine, double *sum, struct error *err);
+/* *number: this rank's signal; a rank without one (0) takes that of the first that has. */
+int share_signal(struct share *s, int *number, struct error *err);
+/* Of the whole step's gradient, the same bits on every rank. */
+int share_squares(struct share *s, double *squares, struct error *err);
+
+/* --- collect.c: between parts and the whole. */
 struct share_part { /* a rank's part of something in the flat order */
     struct buffer *buffer;
     size_t size; /* bytes of an element */
 };
-int share_init(struct share *s, struct device *d, int64_t n_element, int n_leaf, struct error *err);
-void share_deinit(struct share *s);
-/* `gradients`: the whole of leaf first_leaf + rank, if there is such a one; with the last leaves `sum` is set. All
- * ranks call it, as they do the others. */
-int share_add(struct share *s, struct queue *q, struct span gradients, int first_leaf, struct error *err);
-/* *sum += the losses of the leaves from first_leaf on, one of each rank, in their order. */
-int share_losses(struct share *s, int first_leaf, double mine, double *sum, struct error *err);
-/* *number: this rank's signal; a rank without one (0) takes that of the first that has. */
-int share_signal(struct share *s, int *number, struct error *err);
-/* Of the whole step's gradient, the same bits on every rank; out: f64 [1], scratch. */
-int share_squares(struct share *s, struct queue *q, struct span out, double *squares, struct error *err);
-/* all [n_element] := every rank's part. */
-int share_gather(struct share *s, struct queue *q, const struct share_part *mine, struct span all, struct error *err);
-/* ERROR_CONFIG on every rank when a rank's digest is not rank 0's. */
+/* Every rank's part of a stage; *all as share_place, until the next but one. Every rank calls it for all stages, from
+ * the first on; with one rank *all is the buffer. */
+int share_collect(struct share *s, const struct share_part *mine, int stage, struct span *all, struct error *err);
+/* This rank's part of the stage's own elements, which stand whole in their window. With one rank nothing. */
+void share_keep(const struct share *s, int stage, struct buffer *part);
+/* This rank's part of data [n_element]. */
+void share_upload(const struct share *s, const struct share_part *mine, const void *data);
+/* ERROR_CONFIG on every rank when a rank's digest, or the step that it goes on from, is not rank 0's. */
 int share_check_settings(const char *digest, struct error *err);
+int share_check_step(long step, struct error *err);
 
 /* --- trainer.c: the state between steps. */
 struct trainer {
@@ -178,11 +242,9 @@ struct trainer {
     struct leaves leaves;
     struct share share;
     struct buffer *masters, *moment1, *moment2; /* flat f32 (moments perhaps bf16): this rank's part */
-    /* f64 [1]; f32, all masters where somebody needs them: masters themselves, or with several ranks the memory of
-     * leaves.now, into which they are gathered */
-    struct buffer *norm, *whole;
-    long step;        /* steps done */
-    json_t *settings; /* name -> text of everything that a resume must find unchanged */
+    struct buffer *norm;                        /* f64 [1] */
+    long step;                                  /* steps done */
+    json_t *settings;                           /* name -> text of everything that a resume must find unchanged */
 };
 
 /* --- state.c: checkpoint.safetensors in the job's directory. */
@@ -206,10 +268,17 @@ void runlog_close(struct runlog *j);
 /* --- tensors.c: the masters by their names as a safetensors file. */
 enum storage saved_storage(const struct trainer *t, const struct model_param *p,
                            enum dtype dtype); /* a tensor of another type than most (norms in f32) keeps it */
-int write_tensors(struct trainer *t, const char *path, enum dtype dtype, struct error *err);
+struct tensors {
+    struct safetensors_writer *w;
+    float *piece;
+};
+int tensors_begin(struct tensors *f, const struct trainer *t, const char *path, enum dtype dtype, struct error *err);
+/* Those of a stage; masters: the place of the flat order's beginning. */
+int tensors_put(struct tensors *f, const struct trainer *t, int stage, struct span masters, struct error *err);
+int tensors_end(struct tensors *f, const struct trainer *t, int rc, struct error *err);
 
 /* --- adapter.c: adapter_config.json and adapter_model.safetensors as PEFT writes them, the latter last. */
-int adapter_write(struct trainer *t, const char *directory, struct error *err);
+int adapter_write(struct trainer *t, const char *directory, struct span masters, struct error *err);
 
 /* --- save.c: rounds the masters to the dtype that is saved, packs them, and writes the Hugging Face directory; or an
  * adapter's. */

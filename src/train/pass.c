@@ -184,16 +184,14 @@ void pass_free(struct pass *p)
 }
 
 /* Products of the first micro-batch write the gradients of matrices anew; zeroed are those that only ever are added
- * to. */
-static void zero_rest(struct pass *p, struct span gradients)
+ * to. gradients: the place of the flat order's beginning. */
+static void zero_rest(struct pass *p, struct span gradients, struct flat_range only)
 {
     const struct model *m = p->m;
-    if (m->lora) {
-        tensor_fill(p->q, &(struct fill_args){(size_t)m->lora->n_element * 4, gradients});
-        return;
-    }
     for (int i = 0; i < m->n_group; i++) {
         const struct model_group *g = &m->groups[i];
+        if (g->offset < only.first || g->offset >= only.end)
+            continue;
         if (g->is_vector || (i == 0 && m->head != 0) || (m->positions && i == m->positions))
             tensor_fill(p->q,
                         &(struct fill_args){(size_t)(g->n * g->k) * 4, span_at(gradients, (size_t)g->offset * 4)});
@@ -205,8 +203,28 @@ void pass_begin(struct pass *p, struct span gradients)
     p->step_row = p->step_target = 0;
     p->label_loss = 0;
     p->fresh = 1;
-    if (gradients.buffer)
-        zero_rest(p, gradients);
+    if (gradients.buffer && p->m->lora)
+        tensor_fill(p->q, &(struct fill_args){(size_t)p->m->lora->n_element * 4, gradients});
+    else if (gradients.buffer && !p->share)
+        zero_rest(p, gradients, (struct flat_range){0, p->m->n_element});
+}
+
+/* Where a stage's gradients go. */
+static struct span begin_stage(struct pass *p, int stage, struct span gradients)
+{
+    if (!p->share || !gradients.buffer)
+        return gradients;
+    const struct stage *s = &p->share->cut.stages[stage];
+    struct span at = share_begin_stage(p->share, stage);
+    if (p->fresh)
+        zero_rest(p, at, (struct flat_range){s->first, s->last});
+    return at;
+}
+
+static void end_stage(struct pass *p, int stage)
+{
+    if (p->share && p->is_last)
+        share_end_stage(p->share, stage);
 }
 
 static void add_target(struct pass *p, int *n, int row, int target)
@@ -305,7 +323,7 @@ static void head_dx(struct pass *p, int n, struct span dx)
                                                         .way = model_way(p->m)});
 }
 
-static void project_out_dw(struct pass *p, const struct head_chunk *c, int fresh, struct span gradients)
+static void project_out_dw(struct pass *p, const struct head_chunk *c, struct span gradients)
 {
     const struct model_group *g = &p->m->groups[p->m->project_out];
     enum dtype act = model_act_dtype(p->m);
@@ -320,7 +338,7 @@ static void project_out_dw(struct pass *p, const struct head_chunk *c, int fresh
                                        .dw = span_at(gradients, (size_t)g->offset * 4),
                                        .borders = span_at(p->borders, (size_t)c->border * 4),
                                        .n_seq = c->n_block,
-                                       .fresh = fresh});
+                                       .fresh = p->fresh && c == p->chunks});
 }
 
 /* Losses of a chunk's logits, which become their gradients. */
@@ -358,9 +376,9 @@ static struct span head_gradient(const struct model *m, struct span gradients)
     return m->lora && at == m->lora->n_element ? SPAN_NONE : span_at(gradients, (size_t)at * 4);
 }
 
-/* Logits, loss and the head's gradients of one chunk of target rows. */
-static void head_chunk(struct pass *p, const struct train_row *const *rows, const struct head_chunk *c, int fresh,
-                       float grad_scale, struct span gradients)
+/* Logits, loss and the head's gradients of one chunk of target rows. dw: the head's. */
+static void head_chunk(struct pass *p, const struct train_row *const *rows, const struct head_chunk *c,
+                       float grad_scale, struct span dw)
 {
     const struct model *m = p->m;
     const struct model_group *head = &m->groups[m->head];
@@ -383,7 +401,6 @@ static void head_chunk(struct pass *p, const struct train_row *const *rows, cons
         label_gradients(p, rows, c->n, grad_scale);
     if (grad_scale == 0)
         return;
-    struct span dw = head_gradient(m, gradients);
     if (dw.buffer)
         tensor_linear_dw(p->q, &(struct linear_dw_args){.n = head->n,
                                                         .k = head->k,
@@ -395,10 +412,8 @@ static void head_chunk(struct pass *p, const struct train_row *const *rows, cons
                                                         .dw = dw,
                                                         .borders = span_at(p->borders, (size_t)c->border * 4),
                                                         .n_seq = c->n_block,
-                                                        .fresh = fresh});
+                                                        .fresh = p->fresh && c == p->chunks});
     head_dx(p, c->n, span_at(p->head_dh, row * 4));
-    if (m->project_out && !m->lora)
-        project_out_dw(p, c, fresh, gradients);
 }
 
 /* Of a group that may not be there, and is not trained beside adapters. */
@@ -448,11 +463,17 @@ static void head_run(struct pass *p, const struct train_row *const *rows, int n_
     if (m->project_out)
         project_out_forward(m, p->q, n_target, (struct typed_span){p->head_h, act},
                             (struct typed_span){p->head_out, act});
-    for (int i = 0; i < p->n_chunk; i++)
-        head_chunk(p, rows, &p->chunks[i], p->fresh && i == 0, grad_scale, gradients);
+    struct span own = begin_stage(p, m->desc.n_layer + 1, gradients);
+    struct span dw = head_gradient(m, m->head ? own : begin_stage(p, 0, gradients));
+    for (int i = 0; i < p->n_chunk; i++) {
+        head_chunk(p, rows, &p->chunks[i], grad_scale, dw);
+        if (m->project_out && !m->lora && grad_scale != 0)
+            project_out_dw(p, &p->chunks[i], own);
+    }
     if (grad_scale == 0)
         return;
-    struct span dx = final_norm_backward(p, n_target, gradients);
+    struct span dx = final_norm_backward(p, n_target, own);
+    end_stage(p, m->desc.n_layer + 1);
     tensor_fill(p->q, &(struct fill_args){(size_t)p->rows.n_row * (size_t)c * 4, p->grad.dx});
     tensor_scatter_add_rows(p->q, &(struct scatter_add_rows_args){n_target, c, dx, p->out_rows, p->grad.dx});
 }
@@ -466,7 +487,6 @@ void pass_run(struct pass *p, const struct train_row *const *rows, int n, float 
         load_soft(p, rows, n);
     rows_batch(&p->rows, &b);
     p->grad.dx = span_at(p->step_dx, m->lora ? 0 : (size_t)p->step_row * (size_t)m->desc.n_embd * 4);
-    p->grad.gradients = gradients;
     p->grad.fresh = p->fresh;
     embed_forward(m, p->q, &b, p->layers[0].x, p->words);
     rotations_forward(m, p->q, &b, &p->layers[0]);
@@ -476,7 +496,9 @@ void pass_run(struct pass *p, const struct train_row *const *rows, int n, float 
     for (int l = n_layer - 1; l >= 0 && grad_scale != 0; l--) {
         if (p->recompute && l != n_layer - 1)
             layer_forward(m, p->q, l, &b, &p->layers[l]);
+        p->grad.gradients = begin_stage(p, l + 1, gradients);
         layer_backward(m, p->q, l, &b, &p->layers[l], &p->grad);
+        end_stage(p, l + 1);
     }
     p->fresh = 0;
     p->step_row += b.n_row;
@@ -513,6 +535,10 @@ void pass_end(struct pass *p, struct span gradients)
     }
     const struct model *m = p->m;
     const struct model_desc *d = &m->desc;
+    if (p->share)
+        gradients = share_begin_stage(p->share, 0);
+    if (p->share && m->head)
+        zero_rest(p, gradients, (struct flat_range){0, p->share->cut.stages[0].last});
     struct embed_dw_args a = {.n_vocab = d->n_vocab,
                               .n_row = p->step_row,
                               .n_col = d->n_embd,
@@ -532,6 +558,7 @@ void pass_end(struct pass *p, struct span gradients)
     if (m->project_in)
         project_in_backward(p, &a, gradients);
     tensor_embed_dw(p->q, &a);
+    end_stage(p, 0);
 }
 
 int pass_loss(struct pass *p, double *loss, struct error *err)

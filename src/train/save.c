@@ -24,38 +24,33 @@ static enum dtype saved_dtype(const struct trainer *t)
     return text && !strcmp(text, "float16") ? DTYPE_F16 : DTYPE_F32;
 }
 
-/* A way station for one parameter at a time: the gradients' memory, or where all masters lie in that, one of its own.
- */
+/* A way station for one parameter at a time: the gradients' memory, or with several ranks one of its own. */
 static int way_new(struct buffer **own, const struct trainer *t, struct error *err)
 {
     int64_t most = 0;
     *own = NULL;
     for (int i = 0; i < t->m->n_param; i++)
         most = t->m->params[i].count > most ? t->m->params[i].count : most;
-    return t->whole == t->masters ? 0 : buffer_new(own, t->m->device, (size_t)most * 4, "rounded weights", err);
+    return t->leaves.now ? 0 : buffer_new(own, t->m->device, (size_t)most * 4, "rounded weights", err);
 }
 
-/* Rounds all masters in place. */
-static int round_masters(struct trainer *t, enum dtype dtype, struct error *err)
+/* Rounds a stage's masters in place. */
+static void round_masters(const struct trainer *t, int stage, struct span masters, struct buffer *own, enum dtype dtype)
 {
-    struct buffer *own;
-    int rc = way_new(&own, t, err);
-    for (int i = 0; !rc && i < t->m->n_param; i++) {
+    const struct stage *s = &t->share.cut.stages[stage];
+    for (int i = 0; i < t->m->n_param; i++) {
         const struct model_param *p = &t->m->params[i];
         enum storage to = saved_storage(t, p, dtype);
-        struct span masters = {t->whole, (size_t)p->offset * 4},
+        struct span at = span_at(masters, (size_t)p->offset * 4),
                     way = own ? (struct span){own, 0} : (struct span){t->leaves.now, (size_t)p->offset * 4};
         enum dtype rounded = to == STORAGE_F16 ? DTYPE_F16 : DTYPE_F32;
         if (to == STORAGE_BF16)
             rounded = DTYPE_BF16;
-        if (rounded == DTYPE_F32)
+        if (rounded == DTYPE_F32 || p->offset < s->first || p->offset >= s->last)
             continue;
-        tensor_cast(t->q, &(struct cast_args){(size_t)p->count, masters, DTYPE_F32, way, rounded});
-        tensor_cast(t->q, &(struct cast_args){(size_t)p->count, way, rounded, masters, DTYPE_F32});
+        tensor_cast(t->q, &(struct cast_args){(size_t)p->count, at, DTYPE_F32, way, rounded});
+        tensor_cast(t->q, &(struct cast_args){(size_t)p->count, way, rounded, at, DTYPE_F32});
     }
-    rc = own ? queue_finish(t->q, rc, err) : rc;
-    buffer_free(own);
-    return rc;
 }
 
 static int write_into(const char *directory, const char *name, const void *bytes, size_t n, struct error *err)
@@ -164,18 +159,43 @@ static int write_surroundings(const struct trainer *t, const char *directory, en
     return rc || t->m->desc.task != MODEL_CLASSIFY ? rc : set_pad_token(t, directory, err);
 }
 
+/* Stage by stage: all ranks round and pack, rank 0 writes. When it cannot the others do not wait for it. */
+static int save_stages(struct trainer *t, struct tensors *f, enum dtype dtype, struct buffer *way, struct error *err)
+{
+    const struct share_part masters = {t->masters, sizeof(float)};
+    struct span all;
+    int written = 0, rc = 0;
+    for (int i = 0; !rc && i < t->share.cut.n_stage; i++) {
+        const struct stage *s = &t->share.cut.stages[i];
+        rc = share_collect(&t->share, &masters, i, &all, err);
+        if (rc)
+            return rc;
+        round_masters(t, i, all, way, dtype);
+        model_pack_range(t->m, t->q, span_at(all, (size_t)s->first * 4), (struct flat_range){s->first, s->last}, 0);
+        if (f && !written)
+            written = tensors_put(f, t, i, all, err);
+    }
+    return written;
+}
+
 static int save_full(struct trainer *t, enum dtype dtype, struct error *err)
 {
-    const char *directory = t->job->directory;
-    int rc = round_masters(t, dtype, err);
+    int writes = t->job->directory && dist_rank() == 0;
+    char *weights = writes ? path_join(t->job->directory, "model.safetensors") : NULL;
+    struct tensors f = {0};
+    struct buffer *way = NULL;
+    int rc = weights || !writes ? way_new(&way, t, err) : error_set_nomem(err, 256, "a path");
+    if (!rc && writes)
+        rc = write_surroundings(t, t->job->directory, dtype, err);
+    if (!rc && writes)
+        rc = tensors_begin(&f, t, weights, dtype, err);
+    rc = dist_agree(rc, err);
     if (!rc)
-        model_pack(t->m, t->q, (struct span){t->whole, 0}, 0);
-    if (rc || !directory || dist_rank() > 0)
-        return rc;
-    char *weights = path_join(directory, "model.safetensors");
-    rc = weights ? write_surroundings(t, directory, dtype, err) : error_set_nomem(err, 256, "a path");
-    if (!rc)
-        rc = write_tensors(t, weights, dtype, err);
+        rc = save_stages(t, writes ? &f : NULL, dtype, way, err);
+    rc = queue_finish(t->q, rc, err);
+    if (writes)
+        rc = tensors_end(&f, t, rc, err);
+    buffer_free(way);
     mem_free(weights);
     return rc;
 }
@@ -186,13 +206,15 @@ static int save_adapter(struct trainer *t, enum dtype dtype, struct error *err)
 {
     const char *directory = t->job->directory;
     struct checkpoint *merged = NULL;
-    if (!directory || dist_rank() > 0)
-        return 0;
+    struct span masters;
+    int rc = share_collect(&t->share, &(struct share_part){t->masters, sizeof(float)}, 0, &masters, err);
+    if (rc || !directory || dist_rank() > 0)
+        return rc;
     char *inner = path_join(directory, "adapter");
     const char *place = t->job->merge ? inner : directory;
-    int rc = inner ? dirs_make(place, err) : error_set_nomem(err, 256, "a path");
+    rc = inner ? dirs_make(place, err) : error_set_nomem(err, 256, "a path");
     if (!rc)
-        rc = adapter_write(t, place, err);
+        rc = adapter_write(t, place, masters, err);
     if (!rc && !t->job->merge && t->job->chat_template)
         rc = write_into(place, "chat_template.jinja", t->job->chat_template, strlen(t->job->chat_template), err);
     if (!rc && t->job->merge) {
@@ -210,9 +232,5 @@ static int save_adapter(struct trainer *t, enum dtype dtype, struct error *err)
 int save_model(struct trainer *t, struct error *err)
 {
     enum dtype dtype = saved_dtype(t);
-    int rc =
-        share_gather(&t->share, t->q, &(struct share_part){t->masters, sizeof(float)}, (struct span){t->whole, 0}, err);
-    if (rc)
-        return rc;
     return t->m->lora ? save_adapter(t, dtype, err) : save_full(t, dtype, err);
 }

@@ -1,139 +1,241 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Several processes share a step: each computes some leaves of the gradient and keeps, as ZeRO's second stage does, its
- * own part of the flat order: masters, moments, and the sum of that part over all leaves. Leaves are dealt round by
- * round, rank r taking the r-th of each round, so that those of a round arrive in their order and are added into the
- * tree of leaves.c, whatever the number of ranks. Bytes travel in pieces through staging memory on the host. */
+ * own part of the flat order (cut.c): masters, moments, and the sum of that part over all leaves. Leaves are dealt
+ * round by round, rank r taking the r-th of each round; what of a region they have is added into the tree of leaves.c,
+ * whatever the number of ranks. A region is exchanged as soon as its stage is through the backward pass, while the next
+ * stages are computed: regions stand in line, one is under way. Between the ends of a round no rank asks how others are
+ * doing: a device that fails goes on giving anything, and says so when the round is over. */
 #include "train/parts.h"
 
 #include "base/mem.h"
 #include "dist/dist.h"
 
-#include <stdio.h>
 #include <string.h>
 
-enum { PIECE = 1 << 18 }; /* elements of one rank's part in one exchange */
-
-static int64_t part_first(const struct share *s, int rank)
+/* Where the host may read or write the device's memory itself; NULL: it may not. */
+static char *host_at(struct span at)
 {
-    int64_t blocks = (s->n_element + SHARE_BLOCK - 1) / SHARE_BLOCK, first = blocks * rank / dist_size() * SHARE_BLOCK;
-    return first < s->n_element ? first : s->n_element;
+    char *host = buffer_host(at.buffer);
+    return host ? host + at.offset : NULL;
 }
 
-/* Elements of a rank's part in the piece that begins `at` elements into every part. */
-static int64_t piece_size(const struct share *s, int rank, int64_t at)
+static int64_t own_size(const struct share *s, const struct region *r, int rank)
 {
-    int64_t left = part_first(s, rank + 1) - part_first(s, rank) - at;
-    if (left < 0)
-        return 0;
-    return left < PIECE ? left : PIECE;
+    return cut_slice(&s->cut, r, rank + 1) - cut_slice(&s->cut, r, rank);
 }
 
-static int64_t largest_part(const struct share *s)
+struct span share_place(const struct share *s, int stage, size_t size)
 {
-    int64_t most = 0;
-    for (int r = 0; r < dist_size(); r++) {
-        int64_t n = part_first(s, r + 1) - part_first(s, r);
-        most = n > most ? n : most;
-    }
-    return most;
+    const struct stage *at = &s->cut.stages[stage];
+    return (struct span){s->windows[at->window], (size_t)0 - (size_t)at->base * size};
 }
 
-static char *staged(char *room, int rank)
+static struct span slice_at(const struct share *s, const struct region *r, int rank)
 {
-    return room + (size_t)rank * PIECE * sizeof(float);
+    return span_at(share_place(s, r->stage, 4), (size_t)cut_slice(&s->cut, r, rank) * 4);
 }
 
-int share_init(struct share *s, struct device *d, int64_t n_element, int n_leaf, struct error *err)
+int share_inner_levels(int n_rank, int n_leaf)
 {
-    int size = dist_size();
-    *s = (struct share){.n_leaf = n_leaf, .n_element = n_element, .n = n_element};
-    if (size == 1)
-        return 0;
-    if (n_leaf < size)
+    int n = 0;
+    while (n_rank % (2 << n) == 0 && n < leaves_levels(n_leaf))
+        n++;
+    return n;
+}
+
+static int make_staging(struct share *s, struct error *err)
+{
+    size_t room = (size_t)s->cut.n_rank * (size_t)s->cut.widest * 4,
+           blocks = (size_t)(s->cut.n_element / CUT_BLOCK + 1);
+    int apart = !buffer_host(s->in);
+    s->out = apart ? mem_alloc(room) : NULL;
+    s->arrived = apart ? mem_alloc(room) : buffer_host(s->in);
+    s->pieces = mem_alloc(2 * (size_t)s->cut.n_rank * sizeof *s->pieces);
+    s->gathered = mem_alloc((size_t)s->cut.n_rank * sizeof *s->gathered);
+    s->at = mem_alloc((size_t)s->cut.n_rank * sizeof *s->at);
+    s->line = mem_alloc((size_t)s->cut.n_region * sizeof *s->line);
+    s->sums = mem_alloc(blocks * sizeof *s->sums);
+    int ready = s->arrived && s->pieces && s->gathered && s->at && s->line && s->sums && (!apart || s->out);
+    return ready ? 0 : error_set_nomem(err, 2 * room, "what ranks exchange");
+}
+
+int share_init(struct share *s, const struct model *m, const struct share_wish *wish, struct error *err)
+{
+    int size = dist_size(), levels = leaves_levels(wish->n_leaf), rc;
+    struct device *d = m->device;
+    *s = (struct share){.n_leaf = wish->n_leaf, .inner = share_inner_levels(size, wish->n_leaf), .q = device_queue(d)};
+    if (wish->n_leaf < size)
         return error_set(err, ERROR_USAGE,
                          "%d processes share the %d leaves of a step's gradient; give --gradient-leaves %d or more (a "
                          "power of two; the bits depend on it), or start fewer",
-                         size, n_leaf, 1 << leaves_levels(size));
-    s->first = part_first(s, dist_rank());
-    s->n = part_first(s, dist_rank() + 1) - s->first;
-    size_t room = (size_t)size * PIECE * sizeof(float), bytes = (size_t)s->n * sizeof(float);
-    s->out = mem_alloc(room);
-    s->in = mem_alloc(room);
-    s->pieces = mem_alloc(2 * (size_t)size * sizeof *s->pieces);
-    s->gathered = mem_alloc((size_t)size * sizeof *s->gathered);
-    if (!s->out || !s->in || !s->pieces || !s->gathered)
-        return error_set_nomem(err, 2 * room, "what ranks exchange");
-    int rc = buffer_new(&s->sum, d, bytes, "this rank's part of the gradient", err);
-    rc = rc ? rc : buffer_new(&s->arriving, d, PIECE * sizeof(float), "a piece of a gradient", err);
-    for (int i = 0; !rc && i < leaves_levels(n_leaf); i++)
+                         size, wish->n_leaf, 1 << leaves_levels(size));
+    if ((rc = cut_init(&s->cut, m, &(struct cut_wish){size, dist_rank(), wish->whole}, err)) || size == 1)
+        return rc;
+    size_t bytes = (size_t)s->cut.n * sizeof(float);
+    rc = buffer_new(&s->sum, d, bytes, "this rank's part of the gradient", err);
+    for (int i = s->inner; !rc && i < levels; i++)
         rc = buffer_new(&s->waiting[i], d, bytes, "gradients of leaves", err);
-    return rc;
+    for (int i = 0; !rc && i < CUT_WINDOWS; i++)
+        if (s->cut.windows[i])
+            rc = buffer_new(&s->windows[i], d, (size_t)s->cut.windows[i] * 4, "gradients of a layer", err);
+    rc = rc ? rc : buffer_new(&s->in, d, (size_t)size * (size_t)s->cut.widest * 4, "slices of gradients", err);
+    rc = rc ? rc
+            : buffer_new(&s->squares, d, ((size_t)s->cut.n / CUT_BLOCK + 1) * sizeof(double), "the gradient's norm",
+                         err);
+    return rc ? rc : make_staging(s, err);
 }
 
 void share_deinit(struct share *s)
 {
+    if (s->out)
+        mem_free(s->arrived);
     mem_free(s->out);
-    mem_free(s->in);
     mem_free(s->pieces);
     mem_free(s->gathered);
+    mem_free(s->at);
+    mem_free(s->line);
+    mem_free(s->sums);
     buffer_free(s->sum);
-    buffer_free(s->arriving);
+    buffer_free(s->in);
+    buffer_free(s->squares);
+    for (int i = 0; i < CUT_WINDOWS; i++)
+        buffer_free(s->windows[i]);
     for (int i = 0; i < MAX_LEAF_LEVELS; i++)
         buffer_free(s->waiting[i]);
+    cut_deinit(&s->cut);
 }
 
-/* A leaf's piece, which has arrived, into the tree at its place. */
-static void add_leaf(struct share *s, struct queue *q, int leaf, int64_t at, int64_t n)
+/* Where a leaf's slice of this rank lies: its own where it was computed, those of others where they arrive. */
+static struct span slot(const struct share *s, const struct region *r, int rank)
 {
-    size_t offset = (size_t)at * sizeof(float), bytes = (size_t)n * sizeof(float);
-    struct span newest = {s->arriving, 0};
-    int level = 0;
+    return rank == s->cut.rank ? slice_at(s, r, rank) : (struct span){s->in, (size_t)rank * (size_t)s->cut.widest * 4};
+}
+
+/* Into the tree at its place. A subtree that lies in the round waits in the slot of its first leaf. */
+static void add_leaf(struct share *s, const struct region *r, int rank)
+{
+    int leaf = s->first_leaf + rank, level = 0;
+    size_t n = (size_t)own_size(s, r, s->cut.rank), own = (size_t)r->own * 4;
+    struct span newest = slot(s, r, rank);
     for (; leaf >> level & 1; level++) {
-        struct span left = {s->waiting[level], offset};
-        tensor_add(q, &(struct add_args){(size_t)n, newest, left});
+        struct span left =
+            level < s->inner ? slot(s, r, rank + 1 - (2 << level)) : (struct span){s->waiting[level], own};
+        tensor_add(s->q, &(struct add_args){n, newest, left});
         newest = left;
     }
-    struct buffer *to = leaf + 1 == s->n_leaf ? s->sum : s->waiting[level];
-    tensor_copy(q, &(struct copy_args){bytes, newest, {to, offset}});
+    if (leaf + 1 == s->n_leaf)
+        tensor_copy(s->q, &(struct copy_args){n * 4, newest, {s->sum, own}});
+    else if (level >= s->inner)
+        tensor_copy(s->q, &(struct copy_args){n * 4, newest, {s->waiting[level], own}});
 }
 
-static int add_piece(struct share *s, struct queue *q, struct span gradients, int first_leaf, int64_t at,
-                     struct error *err)
+static int is_in_round(const struct share *s, int rank)
 {
-    int size = dist_size(), mine = first_leaf + dist_rank() < s->n_leaf, n_send = 0, n_receive = 0;
-    int64_t n = piece_size(s, dist_rank(), at);
-    struct dist_piece *sends = s->pieces, *receives = s->pieces + size;
-    for (int r = 0; r < size; r++) {
-        size_t bytes = (size_t)piece_size(s, r, at) * sizeof(float);
-        if (mine && bytes) {
-            queue_download(q, staged(s->out, r), span_at(gradients, (size_t)(part_first(s, r) + at) * 4), bytes);
-            sends[n_send++] = (struct dist_piece){staged(s->out, r), bytes, r};
+    return s->first_leaf + rank < s->n_leaf;
+}
+
+/* The first in line that is not under way yet. */
+static void begin_next(struct share *s)
+{
+    const struct region *r = &s->cut.regions[s->line[s->n_begun++]];
+    size_t room = (size_t)s->cut.widest * 4, own = (size_t)own_size(s, r, s->cut.rank) * 4;
+    struct dist_exchange x = {s->pieces, s->pieces + s->cut.n_rank, 0, 0};
+    struct dist_piece *receives = s->pieces + s->cut.n_rank;
+    for (int rank = 0; rank < s->cut.n_rank; rank++) {
+        size_t theirs = (size_t)own_size(s, r, rank) * 4;
+        struct span from = slice_at(s, r, rank);
+        char *out = s->out ? s->out + (size_t)rank * room : host_at(from);
+        if (rank == s->cut.rank)
+            continue;
+        if (is_in_round(s, s->cut.rank) && theirs) {
+            if (s->out)
+                queue_download(s->q, out, from, theirs);
+            s->pieces[x.n_send++] = (struct dist_piece){out, theirs, rank};
         }
-        if (n && first_leaf + r < s->n_leaf)
-            receives[n_receive++] = (struct dist_piece){staged(s->in, r), (size_t)n * sizeof(float), r};
+        if (is_in_round(s, rank) && own)
+            receives[x.n_receive++] = (struct dist_piece){s->arrived + (size_t)rank * room, own, rank};
     }
-    int rc = queue_wait(q, err);
-    rc = dist_agree(rc, err);
-    rc = rc ? rc : dist_exchange(sends, n_send, receives, n_receive, err);
-    for (int i = 0; !rc && i < n_receive; i++) {
-        queue_upload(q, (struct span){s->arriving, 0}, receives[i].data, receives[i].bytes);
-        add_leaf(s, q, first_leaf + receives[i].rank, at, n);
-    }
-    return rc;
+    queue_drain(s->q); /* a failure comes back with the losses */
+    s->rc = dist_begin(&x, &s->err);
 }
 
-int share_add(struct share *s, struct queue *q, struct span gradients, int first_leaf, struct error *err)
+/* Waits for the region that is under way, adds it, and begins the next one. */
+static void finish_first(struct share *s)
 {
-    int rc = 0;
-    for (int64_t at = 0, end = largest_part(s); !rc && at < end; at += PIECE)
-        rc = add_piece(s, q, gradients, first_leaf, at, err);
-    return rc;
+    if (s->n_begun == s->n_done)
+        begin_next(s);
+    const struct region *r = &s->cut.regions[s->line[s->n_done++]];
+    size_t own = (size_t)own_size(s, r, s->cut.rank) * 4, room = (size_t)s->cut.widest * 4;
+    s->rc = s->rc ? s->rc : dist_finish(&s->err);
+    for (int rank = 0; !s->rc && own && rank < s->cut.n_rank && is_in_round(s, rank); rank++) {
+        if (s->out && rank != s->cut.rank)
+            queue_upload(s->q, slot(s, r, rank), s->arrived + (size_t)rank * room, own);
+        add_leaf(s, r, rank);
+    }
+    queue_drain(s->q);
+    if (!s->rc && s->n_begun < s->n_line)
+        begin_next(s);
 }
 
-int share_losses(struct share *s, int first_leaf, double mine, double *sum, struct error *err)
+void share_begin_round(struct share *s, int first_leaf)
+{
+    s->first_leaf = first_leaf;
+    s->n_line = s->n_begun = s->n_done = 0;
+}
+
+/* Whether a region that lies in this stage's window is still in line. */
+static int is_taken(const struct share *s, int stage)
+{
+    int window = s->cut.stages[stage].window;
+    for (int i = s->n_done; i < s->n_line && !s->cut.whole; i++)
+        if (s->cut.stages[s->cut.regions[s->line[i]].stage].window == window)
+            return 1;
+    return 0;
+}
+
+struct span share_begin_stage(struct share *s, int stage)
+{
+    while (!s->rc && is_taken(s, stage))
+        finish_first(s);
+    return share_place(s, stage, 4);
+}
+
+void share_carry(const struct share *s, int from, int to, size_t size)
+{
+    const struct stage *a = &s->cut.stages[from < to ? to : from]; /* the later one, whose beginning it is */
+    int64_t end = (a->first + CUT_BLOCK - 1) / CUT_BLOCK * CUT_BLOCK;
+    end = end < s->cut.n_element ? end : s->cut.n_element;
+    if (s->cut.whole || end == a->first)
+        return;
+    size_t at = (size_t)a->first * size, bytes = (size_t)(end - a->first) * size;
+    tensor_copy(s->q, &(struct copy_args){bytes, span_at(share_place(s, from, size), at),
+                                          span_at(share_place(s, to, size), at)});
+}
+
+void share_end_stage(struct share *s, int stage)
+{
+    const struct stage *at = &s->cut.stages[stage];
+    if (stage + 1 < s->cut.n_stage)
+        share_carry(s, stage + 1, stage, 4);
+    for (int i = 0; i < at->n_region; i++)
+        s->line[s->n_line++] = at->region + i;
+    if (!s->rc && s->n_begun > s->n_done && dist_is_done())
+        finish_first(s);
+    else if (!s->rc && s->n_begun == s->n_done && s->n_begun < s->n_line)
+        begin_next(s);
+}
+
+int share_end_round(struct share *s, struct error *err)
+{
+    while (!s->rc && s->n_done < s->n_line)
+        finish_first(s);
+    return s->rc ? error_set(err, s->err.code, "%s", s->err.message) : 0;
+}
+
+int share_losses(struct share *s, double mine, double *sum, struct error *err)
 {
     int rc = dist_gather_all(&mine, sizeof mine, s->gathered, err);
-    for (int r = 0; !rc && r < dist_size() && first_leaf + r < s->n_leaf; r++)
+    for (int r = 0; !rc && r < s->cut.n_rank && is_in_round(s, r); r++)
         *sum += s->gathered[r];
     return rc;
 }
@@ -142,68 +244,52 @@ int share_signal(struct share *s, int *number, struct error *err)
 {
     double mine = *number;
     int rc = dist_gather_all(&mine, sizeof mine, s->gathered, err);
-    for (int r = 0; r < dist_size() && !rc && !*number; r++)
+    for (int r = 0; r < s->cut.n_rank && !rc && !*number; r++)
         *number = (int)s->gathered[r];
     return rc;
 }
 
-/* One rank after the other goes on with the sum, as one process does along the blocks. */
-int share_squares(struct share *s, struct queue *q, struct span out, double *squares, struct error *err)
+static int64_t blocks_of(int64_t n)
 {
-    int rank = dist_rank(), last = dist_size() - 1, rc = 0;
-    *squares = 0;
-    if (rank > 0)
-        rc = dist_exchange(NULL, 0, &(struct dist_piece){squares, sizeof *squares, rank - 1}, 1, err);
-    queue_upload(q, out, squares, sizeof *squares);
-    tensor_sum_squares(q, &(struct sum_squares_args){(size_t)s->n, {s->sum, 0}, out, 1});
-    queue_download(q, squares, out, sizeof *squares);
-    rc = queue_finish(q, rc, err);
-    if (!rc && rank < last)
-        rc = dist_exchange(&(struct dist_piece){squares, sizeof *squares, rank + 1}, 1, NULL, 0, err);
-    return rc ? rc : dist_broadcast(squares, sizeof *squares, last, err);
+    return (n + CUT_BLOCK - 1) / CUT_BLOCK;
 }
 
-static int gather_piece(struct share *s, struct queue *q, const struct share_part *mine, struct span all, int64_t at,
-                        struct error *err)
+/* Each rank's sums of its blocks one rank after the other, where s->at says. */
+static int exchange_sums(struct share *s, struct error *err)
 {
-    int size = dist_size(), n_send = 0, n_receive = 0;
-    size_t bytes = (size_t)piece_size(s, dist_rank(), at) * mine->size;
-    struct dist_piece *sends = s->pieces, *receives = s->pieces + size;
-    queue_download(q, s->out, (struct span){mine->buffer, (size_t)at * mine->size}, bytes);
-    for (int r = 0; r < size; r++) {
-        size_t theirs = (size_t)piece_size(s, r, at) * mine->size;
-        if (bytes)
-            sends[n_send++] = (struct dist_piece){s->out, bytes, r};
-        if (theirs)
-            receives[n_receive++] = (struct dist_piece){staged(s->in, r), theirs, r};
+    int64_t all = 0, own = 0;
+    int n = 0;
+    for (int rank = 0; rank < s->cut.n_rank; rank++) {
+        int64_t blocks = 0;
+        for (int i = 0; i < s->cut.n_region; i++)
+            blocks += blocks_of(own_size(s, &s->cut.regions[i], rank));
+        s->at[rank] = all;
+        all += blocks;
+        if (rank == s->cut.rank)
+            own = blocks;
+        else if (blocks)
+            s->pieces[s->cut.n_rank + n++] =
+                (struct dist_piece){s->sums + s->at[rank], (size_t)blocks * sizeof(double), rank};
     }
-    int rc = queue_wait(q, err);
-    rc = dist_agree(rc, err);
-    rc = rc ? rc : dist_exchange(sends, n_send, receives, n_receive, err);
-    for (int i = 0; !rc && i < n_receive; i++)
-        queue_upload(q, span_at(all, (size_t)(part_first(s, receives[i].rank) + at) * mine->size), receives[i].data,
-                     receives[i].bytes);
-    return rc;
+    double *mine = s->sums + s->at[s->cut.rank];
+    queue_download(s->q, mine, (struct span){s->squares, 0}, (size_t)own * sizeof(double));
+    queue_drain(s->q);
+    int n_send = 0;
+    for (int rank = 0; own && rank < s->cut.n_rank; rank++)
+        if (rank != s->cut.rank)
+            s->pieces[n_send++] = (struct dist_piece){mine, (size_t)own * sizeof(double), rank};
+    return dist_exchange(s->pieces, n_send, s->pieces + s->cut.n_rank, n, err);
 }
 
-int share_gather(struct share *s, struct queue *q, const struct share_part *mine, struct span all, struct error *err)
+int share_squares(struct share *s, double *squares, struct error *err)
 {
-    int rc = 0;
-    for (int64_t at = 0, end = largest_part(s); dist_size() > 1 && !rc && at < end; at += PIECE)
-        rc = gather_piece(s, q, mine, all, at, err);
+    tensor_sum_squares(
+        s->q, &(struct sum_squares_args){.n = (size_t)s->cut.n, .x = {s->sum, 0}, .out = {s->squares, 0}, .apart = 1});
+    int rc = exchange_sums(s, err);
+    *squares = 0;
+    for (int i = 0; !rc && i < s->cut.n_region; i++)
+        for (int rank = 0; rank < s->cut.n_rank; rank++)
+            for (int64_t n = blocks_of(own_size(s, &s->cut.regions[i], rank)); n > 0; n--)
+                *squares += s->sums[s->at[rank]++];
     return rc;
-}
-
-/* Who reads other data, another model, other options or computes with other instructions would make another sum. */
-int share_check_settings(const char *digest, struct error *err)
-{
-    char first[65] = "";
-    snprintf(first, sizeof first, "%s", digest);
-    int rc = dist_broadcast(first, sizeof first, 0, err);
-    if (!rc && strcmp(first, digest))
-        rc =
-            error_set(err, ERROR_CONFIG,
-                      "data, model, options, build or instruction set are not those of rank 0; give all ranks the same "
-                      "files and the same isara (in f32 any instruction set)");
-    return dist_agree(rc, err);
 }

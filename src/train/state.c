@@ -147,41 +147,44 @@ static struct sha256 *begin_digest(const struct trainer *t, long step)
     return h;
 }
 
-/* Where the whole of a tensor lies: with several ranks, behind gathering it. */
-static struct span whole_tensor(const struct trainer *t, size_t i)
-{
-    return (struct span){dist_size() > 1 ? t->whole : tensor_buffer(t, i), 0};
-}
-
-static int gather_tensor(struct trainer *t, size_t i, struct error *err)
-{
-    return share_gather(&t->share, t->q, &(struct share_part){tensor_buffer(t, i), dtype_size(tensor_dtype(t, i))},
-                        whole_tensor(t, i), err);
-}
-
-static int save_tensor(struct trainer *t, struct safetensors_writer *w, size_t i, struct sha256 *h, float *piece,
-                       struct error *err)
-{
-    int64_t n = t->trained.n_element;
-    size_t size = dtype_size(tensor_dtype(t, i));
-    int rc = 0;
-    for (int64_t first = 0; !rc && first < n; first += PIECE) {
-        size_t bytes = (size_t)(n - first < PIECE ? n - first : PIECE) * size;
-        queue_download(t->q, piece, span_at(whole_tensor(t, i), (size_t)first * size), bytes);
-        rc = queue_wait(t->q, err);
-        sha256_add(h, piece, bytes);
-        if (!rc)
-            rc = safetensors_write_bytes(w, i, (uint64_t)first * size, piece, bytes, err);
-    }
-    return rc;
-}
-
 struct saving {
     struct safetensors_writer *w;
     struct sha256 *h;
     char *path;
     float *piece;
 };
+
+/* A stage of a tensor, from its place in the flat order. */
+static int save_stage(struct saving *s, const struct trainer *t, size_t i, int stage, struct span all,
+                      struct error *err)
+{
+    const struct stage *at = &t->share.cut.stages[stage];
+    size_t size = dtype_size(tensor_dtype(t, i));
+    int rc = 0;
+    for (int64_t first = at->first; !rc && first < at->last; first += PIECE) {
+        size_t bytes = (size_t)(at->last - first < PIECE ? at->last - first : PIECE) * size;
+        queue_download(t->q, s->piece, span_at(all, (size_t)first * size), bytes);
+        rc = queue_wait(t->q, err);
+        sha256_add(s->h, s->piece, bytes);
+        if (!rc)
+            rc = safetensors_write_bytes(s->w, i, (uint64_t)first * size, s->piece, bytes, err);
+    }
+    return rc;
+}
+
+/* When rank 0 cannot write, the others do not wait for it. */
+static int save_tensor(struct saving *s, struct trainer *t, size_t i, struct error *err)
+{
+    const struct share_part part = {tensor_buffer(t, i), dtype_size(tensor_dtype(t, i))};
+    struct span all;
+    int written = 0, rc = 0;
+    for (int stage = 0; !rc && stage < t->share.cut.n_stage; stage++) {
+        rc = share_collect(&t->share, &part, stage, &all, err);
+        if (!rc && !written && dist_rank() == 0)
+            written = save_stage(s, t, i, stage, all, err);
+    }
+    return rc ? rc : written;
+}
 
 static int saving_begin(struct saving *s, struct trainer *t, struct error *err)
 {
@@ -226,12 +229,8 @@ int state_save(struct trainer *t, struct error *err)
     struct saving s = {0};
     int writes = dist_rank() == 0, rc = writes ? saving_begin(&s, t, err) : 0;
     rc = dist_agree(rc, err);
-    for (size_t i = 0; !rc && i < 3; i++) {
-        rc = gather_tensor(t, i, err);
-        if (!rc && writes)
-            rc = save_tensor(t, s.w, i, s.h, s.piece, err);
-        rc = dist_agree(rc, err);
-    }
+    for (size_t i = 0; !rc && i < 3; i++)
+        rc = dist_agree(save_tensor(&s, t, i, err), err);
     if (writes)
         rc = saving_end(&s, rc, err);
     return dist_agree(rc, err);
@@ -325,17 +324,6 @@ static int check_digest(const struct trainer *t, const struct safetensors *s, lo
                : 0;
 }
 
-/* Masters go where all ranks want the whole of them first, moments to their owner. */
-static void upload_tensor(struct trainer *t, size_t i, const void *data)
-{
-    size_t size = dtype_size(tensor_dtype(t, i)), first = (size_t)t->share.first * size;
-    if (i == 2)
-        queue_upload(t->q, (struct span){t->whole, 0}, data, (size_t)t->trained.n_element * size);
-    else
-        queue_upload(t->q, (struct span){tensor_buffer(t, i), 0}, (const char *)data + first,
-                     (size_t)t->share.n * size);
-}
-
 static int load_tensors(struct trainer *t, const struct safetensors *s, const char *path, struct error *err)
 {
     const char *text = safetensors_metadata(s, "step");
@@ -352,7 +340,8 @@ static int load_tensors(struct trainer *t, const struct safetensors *s, const ch
         if (!info || info->storage != storage_of_dtype(wanted) || info->n_element != (uint64_t)t->trained.n_element)
             return error_set(err, ERROR_DATA, "%s: %s is missing or not %lld values in %s", path, tensor_names[i],
                              (long long)t->trained.n_element, dtype_name(wanted));
-        upload_tensor(t, i, safetensors_data(s, (size_t)at));
+        share_upload(&t->share, &(struct share_part){tensor_buffer(t, i), dtype_size(wanted)},
+                     safetensors_data(s, (size_t)at));
     }
     if (!rc)
         t->step = step;

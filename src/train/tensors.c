@@ -25,36 +25,36 @@ static int64_t own_element(const struct model_param *p, int64_t at)
 }
 
 /* As [inputs, outputs], or by heads: the whole matrix comes to the host, and goes out in pieces of the file's order. */
-static int write_reordered(struct trainer *t, struct safetensors_writer *w, int i, float *piece, struct error *err)
+static int write_reordered(struct tensors *f, const struct trainer *t, int i, struct span masters, struct error *err)
 {
     const struct model_param *p = &t->trained.params[i];
     float *whole = mem_alloc((size_t)p->count * sizeof *whole);
     if (!whole)
         return error_set_nomem(err, (size_t)p->count * sizeof *whole, "a reordered matrix");
-    queue_download(t->q, whole, (struct span){t->whole, (size_t)p->offset * 4}, (size_t)p->count * 4);
+    queue_download(t->q, whole, span_at(masters, (size_t)p->offset * 4), (size_t)p->count * 4);
     int rc = queue_wait(t->q, err);
     for (int64_t first = 0; !rc && first < p->count; first += PIECE) {
         int64_t some = p->count - first < PIECE ? p->count - first : PIECE;
         for (int64_t j = 0; j < some; j++)
-            piece[j] = whole[own_element(p, first + j)];
-        rc = safetensors_write_f32(w, (size_t)i, (uint64_t)first, piece, (uint64_t)some, err);
+            f->piece[j] = whole[own_element(p, first + j)];
+        rc = safetensors_write_f32(f->w, (size_t)i, (uint64_t)first, f->piece, (uint64_t)some, err);
     }
     mem_free(whole);
     return rc;
 }
 
-static int write_param(struct trainer *t, struct safetensors_writer *w, int i, float *piece, struct error *err)
+static int write_param(struct tensors *f, const struct trainer *t, int i, struct span masters, struct error *err)
 {
     const struct model_param *p = &t->trained.params[i];
     int rc = 0;
     if (p->transposed || p->heads)
-        return write_reordered(t, w, i, piece, err);
+        return write_reordered(f, t, i, masters, err);
     for (int64_t first = 0; !rc && first < p->count; first += PIECE) {
         int64_t n = p->count - first < PIECE ? p->count - first : PIECE;
-        queue_download(t->q, piece, (struct span){t->whole, (size_t)(p->offset + first) * 4}, (size_t)n * 4);
+        queue_download(t->q, f->piece, span_at(masters, (size_t)(p->offset + first) * 4), (size_t)n * 4);
         rc = queue_wait(t->q, err);
         if (!rc)
-            rc = safetensors_write_f32(w, (size_t)i, (uint64_t)first, piece, (uint64_t)n, err);
+            rc = safetensors_write_f32(f->w, (size_t)i, (uint64_t)first, f->piece, (uint64_t)n, err);
     }
     return rc;
 }
@@ -70,15 +70,14 @@ static int list_extra(const struct trainer *t, const struct tensor_info *extra[3
     return n;
 }
 
-int write_tensors(struct trainer *t, const char *path, enum dtype dtype, struct error *err)
+int tensors_begin(struct tensors *f, const struct trainer *t, const char *path, enum dtype dtype, struct error *err)
 {
     const struct tensor_info *extra[3];
     size_t n = (size_t)t->trained.n_param, n_extra = (size_t)list_extra(t, extra);
-    struct safetensors_writer *w = NULL;
     struct tensor_info *info = mem_calloc(n + n_extra, sizeof *info);
-    float *piece = mem_alloc(PIECE * sizeof *piece);
     json_t *metadata = json_pack("{s:s}", "format", "pt");
-    int rc = info && piece && metadata ? 0 : error_set_nomem(err, PIECE * 4, "writing weights");
+    *f = (struct tensors){.piece = mem_alloc(PIECE * sizeof *f->piece)};
+    int rc = info && f->piece && metadata ? 0 : error_set_nomem(err, PIECE * 4, "writing weights");
     for (size_t i = 0; !rc && i < n; i++) {
         const struct model_param *p = &t->trained.params[i];
         info[i] = (struct tensor_info){.name = p->name,
@@ -89,19 +88,33 @@ int write_tensors(struct trainer *t, const char *path, enum dtype dtype, struct 
     for (size_t i = 0; !rc && i < n_extra; i++)
         info[n + i] = *extra[i];
     if (!rc)
-        rc = safetensors_create(&w, path, info, n + n_extra, metadata, err);
-    for (size_t i = 0; !rc && i < n; i++)
-        rc = write_param(t, w, (int)i, piece, err);
-    for (size_t i = 0; !rc && i < n_extra; i++)
-        rc = safetensors_write_bytes(w, n + i, 0, checkpoint_raw(t->job->source, extra[i]), (size_t)extra[i]->n_byte,
-                                     err);
-    if (n_extra) {
+        rc = safetensors_create(&f->w, path, info, n + n_extra, metadata, err);
+    json_decref(metadata);
+    mem_free(info);
+    return rc;
+}
+
+int tensors_put(struct tensors *f, const struct trainer *t, int stage, struct span masters, struct error *err)
+{
+    const struct stage *s = &t->share.cut.stages[stage];
+    int rc = 0;
+    for (int i = 0; !rc && i < t->trained.n_param; i++)
+        if (t->trained.params[i].offset >= s->first && t->trained.params[i].offset < s->last)
+            rc = write_param(f, t, i, masters, err);
+    return rc;
+}
+
+int tensors_end(struct tensors *f, const struct trainer *t, int rc, struct error *err)
+{
+    const struct tensor_info *extra[3];
+    int n = list_extra(t, extra);
+    for (int i = 0; !rc && i < n; i++)
+        rc = safetensors_write_bytes(f->w, (size_t)(t->trained.n_param + i), 0,
+                                     checkpoint_raw(t->job->source, extra[i]), (size_t)extra[i]->n_byte, err);
+    if (n) {
         int cut = checkpoint_check_whole(t->job->source, err);
         rc = cut ? cut : rc;
     }
-    rc = safetensors_end(w, rc, err);
-    json_decref(metadata);
-    mem_free(piece);
-    mem_free(info);
-    return rc;
+    mem_free(f->piece);
+    return safetensors_end(f->w, rc, err);
 }

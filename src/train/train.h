@@ -174,6 +174,19 @@ int train_base_of(struct train_base *out, const struct model_desc *d, const stru
 /* Peak bytes of tuning (masters, gradients, moments, activations, packed weights). micro_tokens: token rows of the
  * largest micro-batch, at most max_length x batch_size. */
 size_t train_memory(const struct train_base *b, const struct train_options *o, int micro_tokens);
+/* What a rank of several takes for these rows, and sends in a step. */
+struct train_share {
+    int n_rank, n_leaf, rounds;                    /* rounds: leaves that it computes, one after the other */
+    int is_whole;                                  /* a leaf's gradient is, since some leaf has several micro-batches */
+    double weights, sharded, windows, activations; /* bytes: packed; its part of masters, moments and sums; ... */
+    double sent;                                   /* bytes, of the rank that sends most */
+    /* elements by when their gradient is ready, from the last to the first: behind the layers, of one layer, the rest;
+     * an adapter has none but the rest, and n_layer is 0 */
+    double behind, layer, embeddings;
+    int n_layer;
+};
+int train_share_of(struct train_share *out, const struct train_base *b, const struct train_options *o,
+                   const struct train_data *data, int n_rank, struct error *err);
 /* Bytes of its slabs for these rows, looking at every step. */
 int train_memory_of(const struct train_base *b, const struct train_options *o, const struct train_data *data,
                     size_t *bytes, struct error *err);

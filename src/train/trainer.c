@@ -52,86 +52,94 @@ static uint64_t pack_noise(const struct trainer *t, long step)
                                       : 0;
 }
 
-struct flat_range { /* of the flat order; what is a weight's is packed at once */
-    int64_t offset, n;
+/* Of the flat order: a group, or an adapter; what is a weight's is packed at once. */
+struct update {
+    struct flat_range range;
     struct weight *weight;
-    double decay;
+    double decay, lr, grad_scale; /* grad_scale: what gradients are multiplied by */
 };
 
-/* grad_scale: what gradients are multiplied by. The range is of this rank's part. */
-static void adamw(struct trainer *t, const struct flat_range *r, double lr, double grad_scale)
+/* n elements from `first` on, which are the at-th of this rank's part. */
+static void adamw(struct trainer *t, const struct update *u, int64_t first, int64_t n, int64_t at)
 {
     const struct train_options *o = t->job->options;
     enum dtype moments = moment_dtype(o);
-    int64_t at = r->offset - t->share.first;
     tensor_adamw(t->q, &(struct adamw_args){
-                           .n = (size_t)r->n,
+                           .n = (size_t)n,
                            .param = element_at(t->masters, at),
                            .grad = element_at(dist_size() > 1 ? t->share.sum : t->leaves.now, at),
                            .moments = moments,
                            .m = {t->moment1, (size_t)at * dtype_size(moments)},
                            .v = {t->moment2, (size_t)at * dtype_size(moments)},
-                           .lr = (float)lr,
+                           .lr = (float)u->lr,
                            .beta1 = (float)o->adam_beta1,
                            .beta2 = (float)o->adam_beta2,
                            .eps = (float)o->adam_epsilon,
-                           .decay = (float)r->decay,
-                           .grad_scale = (float)grad_scale,
+                           .decay = (float)u->decay,
+                           .grad_scale = (float)u->grad_scale,
                            .c1 = (float)(1 - beta_power(o->adam_beta1, t->step + 1)),
                            .c2 = (float)(1 - beta_power(o->adam_beta2, t->step + 1)),
                            .key = (o->seed + 1) * 0x9e3779b97f4a7c15u ^ (uint64_t)t->step * 0xd1b54a32d192ed03u,
-                           .first = (uint64_t)r->offset,
-                           .w = r->weight,
-                           .noise = model_pack_noise(pack_noise(t, t->step + 1), r->offset),
+                           .first = (uint64_t)first,
+                           .w = u->weight,
+                           .noise = model_pack_noise(pack_noise(t, t->step + 1), first),
                        });
 }
 
-/* What of a range is this rank's. */
-static struct flat_range own_part(const struct trainer *t, const struct flat_range *r)
+/* What of it is this rank's: its slice of each region. */
+static void update_range(struct trainer *t, const struct update *u)
 {
-    struct flat_range own = *r;
-    int64_t end = r->offset + r->n, last = t->share.first + t->share.n;
-    own.offset = r->offset > t->share.first ? r->offset : t->share.first;
-    own.n = (end < last ? end : last) - own.offset;
-    own.weight = dist_size() > 1 ? NULL : r->weight; /* it is packed from the parts of all */
-    return own;
+    const struct cut *c = &t->share.cut;
+    for (int i = 0; i < c->n_region; i++) {
+        int64_t begin = cut_slice(c, &c->regions[i], c->rank), end = cut_slice(c, &c->regions[i], c->rank + 1),
+                first = u->range.first > begin ? u->range.first : begin, last = u->range.end < end ? u->range.end : end;
+        if (first < last)
+            adamw(t, u, first, last - first, c->regions[i].own + first - begin);
+    }
 }
 
-static void update_range(struct trainer *t, const struct flat_range *r, double lr, double grad_scale)
+/* A stage's masters, which begin at `all` with the stage's first, into the copy that is computed with. */
+static void pack_stage(struct trainer *t, int stage, struct span all, uint64_t noise)
 {
-    struct flat_range own = own_part(t, r);
-    if (own.n > 0)
-        adamw(t, &own, lr, grad_scale);
+    const struct stage *s = &t->share.cut.stages[stage];
+    if (t->m->lora)
+        lora_pack(t->m, t->q, all);
+    else
+        model_pack_range(t->m, t->q, all, (struct flat_range){s->first, s->last}, noise);
 }
 
-/* All masters into t->whole. */
-static int gather_masters(struct trainer *t, struct error *err)
+/* From the masters of all. */
+static int pack_all(struct trainer *t, uint64_t noise, struct error *err)
 {
-    return share_gather(&t->share, t->q, &(struct share_part){t->masters, sizeof(float)}, element_at(t->whole, 0), err);
+    const struct share_part masters = {t->masters, sizeof(float)};
+    int rc = 0;
+    for (int i = 0; !rc && i < t->share.cut.n_stage; i++) {
+        struct span all;
+        rc = share_collect(&t->share, &masters, i, &all, err);
+        if (!rc)
+            pack_stage(t, i, span_at(all, (size_t)t->share.cut.stages[i].first * 4), noise);
+    }
+    return rc;
 }
 
 static int update_weights(struct trainer *t, double lr, double grad_norm, struct error *err)
 {
     const struct train_options *o = t->job->options;
-    double scale = train_clip(o->max_grad_norm, grad_norm);
-    if (t->m->lora) {
-        update_range(t, &(struct flat_range){0, t->trained.n_element, NULL, o->weight_decay}, lr, scale);
-        int rc = gather_masters(t, err);
-        if (!rc)
-            lora_pack(t->m, t->q, element_at(t->whole, 0));
-        return rc;
-    }
-    for (int i = 0; i < t->m->n_group; i++) {
+    int packs = dist_size() == 1 && !t->m->lora; /* at once; else from the parts of all */
+    struct update u = {.lr = lr, .grad_scale = train_clip(o->max_grad_norm, grad_norm), .decay = o->weight_decay};
+    u.range.end = t->trained.n_element;
+    if (t->m->lora)
+        update_range(t, &u);
+    for (int i = 0; i < t->m->n_group && !t->m->lora; i++) {
         const struct model_group *g = &t->m->groups[i];
-        double decay = g->is_vector ? 0 : o->weight_decay; /* vectors are norms and biases */
-        update_range(t, &(struct flat_range){g->offset, g->n * g->k, g->weight, decay}, lr, scale);
-        if (g->is_vector && dist_size() == 1)
+        u.range = (struct flat_range){g->offset, g->offset + g->n * g->k};
+        u.decay = g->is_vector ? 0 : o->weight_decay; /* vectors are norms and biases */
+        u.weight = packs ? g->weight : NULL;
+        update_range(t, &u);
+        if (g->is_vector && packs)
             tensor_copy(t->q, &(struct copy_args){(size_t)g->n * 4, element_at(t->masters, g->offset), g->vector});
     }
-    int rc = gather_masters(t, err);
-    if (!rc && dist_size() > 1)
-        model_pack(t->m, t->q, element_at(t->whole, 0), pack_noise(t, t->step + 1));
-    return rc;
+    return packs ? 0 : pack_all(t, pack_noise(t, t->step + 1), err);
 }
 
 /* Names the first rows of the step, and how many there are. */
@@ -154,19 +162,19 @@ static void run_rows(struct trainer *t, int from, int end, float scale, struct s
 {
     for (int i = 0, begin = 0; i < t->order.n_micro; begin = t->order.ends[i++]) {
         int first = begin > from ? begin : from, last = t->order.ends[i] < end ? t->order.ends[i] : end;
+        t->pass.is_last = last == end;
         if (first < last)
             pass_run(&t->pass, t->order.rows + first, last - first, scale, gradients);
     }
 }
 
-/* A leaf's gradient in leaves.now. */
+/* A leaf's gradient in leaves.now, or in the windows of its stages. */
 static void run_leaf(struct trainer *t, int leaf, int n_leaf, float scale)
 {
-    struct span gradients = element_at(t->leaves.now, 0);
-    int n_row = t->order.ends[t->order.n_micro - 1], first = leaf_first(leaf, n_leaf, n_row),
-        end = leaf_first(leaf + 1, n_leaf, n_row);
+    struct span gradients = t->leaves.now ? element_at(t->leaves.now, 0) : share_place(&t->share, 0, 4);
+    int n_row = t->order.n_row, first = leaf_first(leaf, n_leaf, n_row), end = leaf_first(leaf + 1, n_leaf, n_row);
     pass_begin(&t->pass, gradients);
-    if (first == end) /* no micro-batch will write it */
+    if (first == end && t->leaves.now) /* no micro-batch will write it */
         tensor_fill(t->q, &(struct fill_args){(size_t)t->trained.n_element * 4, gradients});
     run_rows(t, first, end, scale, gradients);
     pass_end(&t->pass, gradients);
@@ -185,7 +193,7 @@ static int run_leaves(struct trainer *t, float scale, double *loss, double *squa
         if (leaf + 1 == n_leaf) {
             tensor_sum_squares(t->q,
                                &(struct sum_squares_args){(size_t)t->trained.n_element, element_at(t->leaves.now, 0),
-                                                          element_at(t->norm, 0), 0});
+                                                          element_at(t->norm, 0), 0, 0});
             queue_download(t->q, squares, element_at(t->norm, 0), sizeof *squares);
         }
         rc = pass_loss(&t->pass, &some, err);
@@ -194,23 +202,45 @@ static int run_leaves(struct trainer *t, float scale, double *loss, double *squa
     return rc;
 }
 
+static int is_empty(const struct trainer *t, int leaf)
+{
+    int n_leaf = t->share.n_leaf;
+    return leaf_first(leaf, n_leaf, t->order.n_row) == leaf_first(leaf + 1, n_leaf, t->order.n_row);
+}
+
+/* Stage by stage what no pass does: nothing of a leaf that is another's, zeros of one without rows, and all of an
+ * adapter's behind its pass. */
+static void give_stages(struct trainer *t, int zeros)
+{
+    for (int i = t->share.cut.n_stage - 1; i >= 0; i--) {
+        const struct stage *s = &t->share.cut.stages[i];
+        struct span at = span_at(share_begin_stage(&t->share, i), (size_t)s->first * 4);
+        if (zeros && s->last > s->first)
+            tensor_fill(t->q, &(struct fill_args){(size_t)(s->last - s->first) * 4, at});
+        share_end_stage(&t->share, i);
+    }
+}
+
 /* The same by several ranks, each with its part of the gradient in share.sum. */
 static int run_shared(struct trainer *t, float scale, double *loss, double *squares, struct error *err)
 {
     int n_leaf = t->share.n_leaf, rc = 0;
     *loss = 0;
     for (int first = 0; !rc && first < n_leaf; first += dist_size()) {
-        int leaf = first + dist_rank();
+        int leaf = first + dist_rank(), computes = leaf < n_leaf && !is_empty(t, leaf);
         double some = 0;
-        if (leaf < n_leaf)
+        share_begin_round(&t->share, first);
+        if (computes)
             run_leaf(t, leaf, n_leaf, scale);
-        rc = share_add(&t->share, t->q, element_at(t->leaves.now, 0), first, err);
-        if (!rc && leaf < n_leaf)
+        if (!computes || t->m->lora)
+            give_stages(t, leaf < n_leaf && !computes);
+        rc = share_end_round(&t->share, err);
+        if (!rc && computes)
             rc = pass_loss(&t->pass, &some, err);
         rc = dist_agree(rc, err);
-        rc = rc ? rc : share_losses(&t->share, first, some, loss, err);
+        rc = rc ? rc : share_losses(&t->share, some, loss, err);
     }
-    return rc ? rc : share_squares(&t->share, t->q, element_at(t->norm, 0), squares, err);
+    return rc ? rc : share_squares(&t->share, squares, err);
 }
 
 static int run_step(struct trainer *t, struct train_step *s, struct error *err)
@@ -285,7 +315,8 @@ static int check_data(const struct train_job *job, const struct train_data *data
 static int must_recompute(const struct trainer *t, const struct order_sizes *sizes)
 {
     const struct train_options *o = t->job->options;
-    size_t state = train_state_bytes(o, (size_t)t->trained.n_element),
+    size_t state = dist_size() > 1 ? share_state_bytes(&t->share.cut, o)
+                                   : train_state_bytes(o, (size_t)t->trained.n_element),
            kept = pass_bytes(&t->m->desc, o->dtype, 0, lora_widest(t->m), sizes);
     size_t room = o->recompute < 0 ? device_memory(t->m->device).free : 0;
     if (o->recompute >= 0 || state + kept <= room)
@@ -351,17 +382,19 @@ static int trainer_init(struct trainer *t, const struct train_job *job, struct e
     if (job->eval_data)
         rows_measure(job->eval_data, job->options->batch_size < 64 ? job->options->batch_size : 64,
                      (int)t->m->desc.task, &sizes);
-    if ((rc = share_init(&t->share, d, t->trained.n_element, o->gradient_leaves, err)))
+    if ((rc = share_init(&t->share, t->m, &(struct share_wish){o->gradient_leaves, sizes.micro > 1}, err)))
         return rc;
-    size_t bytes = (size_t)t->share.n * 4, moments = (size_t)t->share.n * dtype_size(moment_dtype(o));
-    if ((rc = buffer_new(&t->masters, d, bytes, "master weights", err)) ||
-        (rc = leaves_init(&t->leaves, d, dist_size() > 1 ? 1 : o->gradient_leaves, t->trained.n_element, err)) ||
+    size_t n = (size_t)t->share.cut.n, moments = n * dtype_size(moment_dtype(o));
+    if ((rc = buffer_new(&t->masters, d, n * 4, "master weights", err)) ||
+        (rc = dist_size() > 1 ? 0 : leaves_init(&t->leaves, d, o->gradient_leaves, t->trained.n_element, err)) ||
         (rc = buffer_new(&t->moment1, d, moments, "first moments", err)) ||
         (rc = buffer_new(&t->moment2, d, moments, "second moments", err)) ||
         (rc = buffer_new(&t->norm, d, sizeof(double), "the gradient's norm", err)))
         return rc;
-    t->whole = dist_size() > 1 ? t->leaves.now : t->masters;
-    return pass_new(&t->pass, t->m, must_recompute(t, &sizes), &sizes, err);
+    if ((rc = pass_new(&t->pass, t->m, must_recompute(t, &sizes), &sizes, err)))
+        return rc;
+    t->pass.share = dist_size() > 1 && !t->m->lora ? &t->share : NULL;
+    return 0;
 }
 
 static void trainer_deinit(struct trainer *t)
@@ -382,48 +415,57 @@ static void trainer_deinit(struct trainer *t)
 }
 
 /* A head beside it is the source's, or a new one. */
-static int init_adapter(struct trainer *t, struct error *err)
+static int init_adapter(struct trainer *t, struct span masters, struct error *err)
 {
     const struct lora *lora = t->m->lora;
     if (checkpoint_is_adapted(t->job->source))
-        return lora_read_masters(t->m, t->job->source, t->q, element_at(t->whole, 0), err);
-    int rc = lora_init_masters(t->m, t->job->options->seed, t->q, element_at(t->whole, 0), err);
+        return lora_read_masters(t->m, t->job->source, t->q, masters, err);
+    int rc = lora_init_masters(t->m, t->job->options->seed, t->q, masters, err);
     if (rc || lora->head == lora->n_element)
         return rc;
-    return model_read_head(t->m, t->job->source, t->q, element_at(t->whole, lora->head), err);
+    return model_read_range(t->m, t->job->source, t->q, span_at(masters, (size_t)lora->head * 4),
+                            (struct flat_range){t->m->groups[t->m->head].offset, t->m->n_element}, err);
 }
 
-static void take_part(struct trainer *t)
+/* A stage's masters from the source or from the seed, packed; this rank keeps its part. */
+static int begin_masters(struct trainer *t, int stage, struct error *err)
 {
-    if (dist_size() > 1)
-        tensor_copy(t->q, &(struct copy_args){(size_t)t->share.n * 4, element_at(t->whole, t->share.first),
-                                              element_at(t->masters, 0)});
+    const struct stage *s = &t->share.cut.stages[stage];
+    const struct flat_range only = {s->first, s->last};
+    struct span place = dist_size() > 1 ? share_place(&t->share, stage, 4) : element_at(t->masters, 0),
+                at = span_at(place, (size_t)s->first * 4);
+    int rc = 0;
+    if (s->first == s->last)
+        return 0;
+    if (t->m->lora)
+        rc = init_adapter(t, at, err);
+    else if (t->job->source)
+        rc = model_read_range(t->m, t->job->source, t->q, at, only, err);
+    else
+        rc = model_init_range(t->m, t->job->options->seed, t->q, at, only, err);
+    if (rc)
+        return rc;
+    pack_stage(t, stage, at, pack_noise(t, t->step));
+    share_keep(&t->share, stage, t->masters);
+    return queue_wait(t->q, err);
 }
 
 /* Masters from the last checkpoint, from the source, or from the seed; packed. */
 static int load_masters(struct trainer *t, struct train_result *result, struct error *err)
 {
-    int rc = t->job->directory ? state_load(t, err) : 0;
-    if (rc < 0)
+    int resumed = t->job->directory ? state_load(t, err) : 0, rc = dist_agree(resumed < 0 ? resumed : 0, err);
+    if (!rc && dist_size() > 1)
+        rc = share_check_step(t->step, err);
+    if (rc)
         return rc;
-    result->resumed_from = rc ? (int)t->step : 0;
-    int resumed = rc;
-    rc = 0;
-    if (!resumed && t->m->lora)
-        rc = init_adapter(t, err);
-    else if (!resumed && t->job->source)
-        rc = model_read_masters(t->m, t->job->source, t->q, element_at(t->whole, 0), err);
-    else if (!resumed)
-        rc = model_init_masters(t->m, t->job->options->seed, t->q, element_at(t->whole, 0), err);
+    result->resumed_from = resumed ? (int)t->step : 0;
+    for (int i = 0; !rc && !resumed && i < t->share.cut.n_stage; i++)
+        rc = begin_masters(t, i, err);
+    if (resumed)
+        rc = pack_all(t, pack_noise(t, t->step), err);
     rc = queue_finish(t->q, rc, err);
     if (t->job->source)
         checkpoint_release(t->job->source);
-    if (!rc && t->m->lora)
-        lora_pack(t->m, t->q, element_at(t->whole, 0));
-    else if (!rc)
-        model_pack(t->m, t->q, element_at(t->whole, 0), pack_noise(t, t->step));
-    if (!rc)
-        take_part(t);
     return dist_agree(rc, err);
 }
 
@@ -472,12 +514,14 @@ static int run_steps(struct trainer *t, struct runlog *log, struct train_result 
 {
     int rc = 0;
     long last = t->job->stop_after > 0 && t->job->stop_after < t->order.total ? t->job->stop_after : t->order.total;
+    double sent = 0;
     while (!rc && t->step < last) {
         struct train_step s = {0};
-        double start = clock_now();
+        double start = clock_now(), before = dist_sent();
         mem_guard_enter();
         rc = queue_finish(t->q, run_step(t, &s, err), err);
         s.seconds = clock_now() - start;
+        sent += dist_sent() - before;
         result->allocations += mem_guard_leave();
         if (rc)
             break;
@@ -487,6 +531,8 @@ static int run_steps(struct trainer *t, struct runlog *log, struct train_result 
         result->steps++;
         rc = between_steps(t, log, &s, result, err);
     }
+    if (!rc && dist_size() > 1 && dist_rank() == 0 && result->steps)
+        log_line(LOG_INFO, "rank 0 of %d sent %.2f MB a step", dist_size(), sent * 1e-6 / (double)result->steps);
     return rc;
 }
 

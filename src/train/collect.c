@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the parts of all ranks to the whole of something in the flat order, stage by stage from the first to the last,
+ * so that nobody ever holds all of it: the next stage is on its way while this one is packed or written. */
+#include "train/parts.h"
+
+#include "dist/dist.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static char *host_at(struct span at)
+{
+    char *host = buffer_host(at.buffer);
+    return host ? host + at.offset : NULL;
+}
+
+static size_t slice_bytes(const struct share *s, const struct region *r, int rank, size_t size)
+{
+    return (size_t)(cut_slice(&s->cut, r, rank + 1) - cut_slice(&s->cut, r, rank)) * size;
+}
+
+static struct span place_of(const struct share *s, const struct region *r, int rank, size_t size)
+{
+    return span_at(share_place(s, r->stage, size), (size_t)cut_slice(&s->cut, r, rank) * size);
+}
+
+/* The region's slices are under way, each to its place. */
+static int begin_region(struct share *s, const struct share_part *mine, const struct region *r, struct error *err)
+{
+    struct dist_piece *sends = s->pieces, *receives = s->pieces + s->cut.n_rank;
+    struct dist_exchange x = {sends, receives, 0, 0};
+    struct span own = {mine->buffer, (size_t)r->own * mine->size};
+    size_t bytes = slice_bytes(s, r, s->cut.rank, mine->size), room = (size_t)s->cut.widest * 4;
+    char *out = s->out ? s->out : host_at(own);
+    if (s->out)
+        queue_download(s->q, s->out, own, bytes);
+    tensor_copy(s->q, &(struct copy_args){bytes, own, place_of(s, r, s->cut.rank, mine->size)});
+    queue_drain(s->q); /* a failure comes back with the next wait that is looked at */
+    for (int rank = 0; rank < s->cut.n_rank; rank++) {
+        size_t theirs = slice_bytes(s, r, rank, mine->size);
+        char *to = s->out ? s->arrived + (size_t)rank * room : host_at(place_of(s, r, rank, mine->size));
+        if (rank == s->cut.rank)
+            continue;
+        if (bytes)
+            sends[x.n_send++] = (struct dist_piece){out, bytes, rank};
+        if (theirs)
+            receives[x.n_receive++] = (struct dist_piece){to, theirs, rank};
+    }
+    return dist_begin(&x, err);
+}
+
+static int finish_region(struct share *s, const struct share_part *mine, const struct region *r, struct error *err)
+{
+    int rc = dist_finish(err);
+    for (int rank = 0; s->out && !rc && rank < s->cut.n_rank; rank++)
+        if (rank != s->cut.rank)
+            queue_upload(s->q, place_of(s, r, rank, mine->size), s->arrived + (size_t)rank * (size_t)s->cut.widest * 4,
+                         slice_bytes(s, r, rank, mine->size));
+    return rc;
+}
+
+int share_collect(struct share *s, const struct share_part *mine, int stage, struct span *all, struct error *err)
+{
+    const struct cut *c = &s->cut;
+    const struct stage *at = &c->stages[stage];
+    int rc = 0, next = at->region;
+    *all = (struct span){mine->buffer, 0};
+    if (c->n_rank == 1)
+        return 0;
+    *all = share_place(s, stage, mine->size);
+    for (int i = 0; !rc && i < at->n_region; i++, next++) {
+        if (i > 0 || !s->is_begun)
+            rc = begin_region(s, mine, &c->regions[next], err);
+        rc = rc ? rc : finish_region(s, mine, &c->regions[next], err);
+    }
+    s->is_begun = 0;
+    if (!rc && stage > 0)
+        share_carry(s, stage - 1, stage, mine->size);
+    if (!rc && stage + 1 < c->n_stage && c->stages[stage + 1].n_region) {
+        s->is_begun = 1;
+        rc = begin_region(s, mine, &c->regions[next], err);
+    }
+    return rc;
+}
+
+void share_keep(const struct share *s, int stage, struct buffer *part)
+{
+    const struct stage *at = &s->cut.stages[stage];
+    for (int i = 0; i < s->cut.n_region && s->cut.n_rank > 1; i++) {
+        const struct region *r = &s->cut.regions[i];
+        int64_t first = cut_slice(&s->cut, r, s->cut.rank), end = cut_slice(&s->cut, r, s->cut.rank + 1),
+                from = first > at->first ? first : at->first, to = end < at->last ? end : at->last;
+        if (from < to)
+            tensor_copy(s->q, &(struct copy_args){(size_t)(to - from) * 4,
+                                                  span_at(share_place(s, stage, 4), (size_t)from * 4),
+                                                  {part, (size_t)(r->own + from - first) * 4}});
+    }
+}
+
+void share_upload(const struct share *s, const struct share_part *mine, const void *data)
+{
+    for (int i = 0; i < s->cut.n_region; i++) {
+        const struct region *r = &s->cut.regions[i];
+        queue_upload(s->q, (struct span){mine->buffer, (size_t)r->own * mine->size},
+                     (const char *)data + (size_t)cut_slice(&s->cut, r, s->cut.rank) * mine->size,
+                     slice_bytes(s, r, s->cut.rank, mine->size));
+    }
+}
+
+/* Who reads other data, another model, other options or computes with other instructions would make another sum. */
+int share_check_settings(const char *digest, struct error *err)
+{
+    char first[65] = "";
+    snprintf(first, sizeof first, "%s", digest);
+    int rc = dist_broadcast(first, sizeof first, 0, err);
+    if (!rc && strcmp(first, digest))
+        rc =
+            error_set(err, ERROR_CONFIG,
+                      "data, model, options, build or instruction set are not those of rank 0; give all ranks the same "
+                      "files and the same isara (in f32 any instruction set)");
+    return dist_agree(rc, err);
+}
+
+int share_check_step(long step, struct error *err)
+{
+    long first = step;
+    int rc = dist_broadcast(&first, sizeof first, 0, err);
+    if (!rc && first != step)
+        rc = error_set(err, ERROR_CONFIG,
+                       "checkpoint.safetensors ends behind step %ld for rank 0 and step %ld here (0: there is none); "
+                       "all ranks must see the same output directory",
+                       first, step);
+    return dist_agree(rc, err);
+}
