@@ -17,16 +17,41 @@ model=models/miniature-small
 common="--model $model --data models/seeds.jsonl --per-device-train-batch-size 8 --gradient-accumulation-steps 1 --learning-rate 1e-3 --seed 3 --gradient-leaves 4 --max-length 128"
 sums() { (cd "$1" && sha256sum $(ls *.safetensors log.jsonl | grep -v checkpoint)); }
 
-for kind in full lora bf16; do
-  case $kind in full) more="--dtype f32 --max-steps 3" counts="1 2 3 4" ;; lora) more="--dtype f32 --max-steps 3 --lora-r 4" counts=3 ;; bf16) more="--dtype bf16 --max-steps 3 --bf16-moments --bf16-random" counts=4 ;; esac
+# Layers of less than a block of the flat order, and a head of its own.
+mkdir "$tmp/tiny"; cp $model/* "$tmp/tiny"; rm "$tmp/tiny/model.safetensors"
+sed -i 's/"hidden_size": 128/"hidden_size": 16/; s/"intermediate_size": 320/"intermediate_size": 24/; s/"head_dim": 32/"head_dim": 4/; s/"tie_word_embeddings": true/"tie_word_embeddings": false/; s/"num_hidden_layers": 4/"num_hidden_layers": 5/' "$tmp/tiny/config.json"
+sed 's/.*"question":\("[^"]*"\).*"answer":\("[^"]*"\).*/{"text":\1,"label":"asks"}\n{"text":\2,"label":"tells"}/' models/seeds.jsonl | head -40 >"$tmp/labels.jsonl"
+sed 's/.*"question":\("[^"]*"\).*"answer":\("[^"]*"\).*/{"prompt":\1,"chosen":\2,"rejected":"No."}/' models/seeds.jsonl | head -40 >"$tmp/pairs.jsonl"
+
+# Of all weights; of an adapter; with several micro-batches in a leaf, whose gradient is whole until the last one; with a leaf that has no rows; heads.
+for kind in full lora bf16 micros tiny classify reward score; do
+  more="--max-steps 3 --dtype f32"
+  case $kind in
+    full) counts="1 2 4" ;;
+    lora) more="$more --lora-r 4" counts=3 ;;
+    bf16) more="--dtype bf16 --max-steps 3 --bf16-moments --bf16-random" counts=4 ;;
+    micros) more="$more --per-device-train-batch-size 2 --gradient-accumulation-steps 4 --gradient-leaves 2" counts=2 ;;
+    tiny) more="$more --init $tmp/tiny/config.json --per-device-train-batch-size 7 --gradient-leaves 8" counts="5 8" ;;
+    classify) more="$more --task classify --data $tmp/labels.jsonl" counts=3 ;;
+    reward) more="$more --task reward --data $tmp/pairs.jsonl" counts=2 ;;
+    score) more="$more --task classify --data $tmp/labels.jsonl --lora-r 4" counts=2 ;;
+  esac
   $ISARA train $common $more --threads 1 --output "$tmp/$kind-alone" >"$tmp/log" 2>&1 || { say "$kind, one process: $(tail -1 "$tmp/log")"; continue; }
   sums "$tmp/$kind-alone" >"$tmp/wanted"
   [ "$(wc -l <"$tmp/wanted")" = 2 ] || say "$kind: wanted weights and a log, found $(cat "$tmp/wanted")"
   for n in $counts; do
-    ranks $n train $common $more --output "$tmp/$kind-$n" >"$tmp/log" 2>&1 || { say "$kind, $n ranks: $(tail -3 "$tmp/log")"; continue; }
+    ranks $n train $common $more --output "$tmp/$kind-$n" 2>&1 | tee "$tmp/log-$kind-$n" >"$tmp/log"; [ ${PIPESTATUS[0]} = 0 ] || { say "$kind, $n ranks: $(tail -3 "$tmp/log")"; continue; }
     sums "$tmp/$kind-$n" | cmp -s - "$tmp/wanted" || say "$kind, $n ranks: $(sums "$tmp/$kind-$n" | diff - "$tmp/wanted")"
   done
 done
+# What a rank sent in a step is what plan says, and an adapter's step sends the adapter alone; its part of what is trained falls as 1/N.
+planned() { $ISARA plan $common --dtype f32 --ranks "$1" --json ${3:-} | sed -n "s/.*\"ranks\": $1, [^}]*\"$2\": \([0-9]*\).*/\1/p"; }
+for run in "full 2" "full 4" "lora 3 --lora-r 4"; do
+  read -r kind n more <<<"$run"
+  sent=$(sed -n "s/.*rank 0 of $n sent \([0-9.]*\) MB a step.*/\1/p" "$tmp/log-$kind-$n") want=$(planned "$n" sent_bytes "$more")
+  awk -v s="$sent" -v w="$want" 'BEGIN { exit !(s > 0 && s * 1e6 > 0.95 * w - 5000 && s * 1e6 < 1.05 * w + 5000) }' || say "$run: $sent MB sent a step, plan has $want bytes"
+done
+awk -v one="$(planned 1 part_bytes)" -v two="$(planned 2 part_bytes)" -v four="$(planned 4 part_bytes)" 'BEGIN { exit !(two > 0 && two <= one / 2 && four <= two / 2) }' || say "the part of 1, 2 and 4 ranks: $(planned 1 part_bytes), $(planned 2 part_bytes), $(planned 4 part_bytes)"
 $ISARA train $common --dtype f32 --max-steps 3 --gradient-leaves 2 --threads 1 --output "$tmp/two" >/dev/null 2>&1
 sums "$tmp/two" | cmp -s - <(sums "$tmp/full-alone") && say "two leaves give the bits of four: the test would see no difference"
 

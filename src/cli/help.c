@@ -19,6 +19,7 @@ static const struct {
                 {GROUP_EMBED, "Embedding"},
                 {GROUP_CONVERT | GROUP_PULL, "Files"},
                 {GROUP_INSPECT, "Inspecting"},
+                {GROUP_PLAN, "Processes"},
                 {GROUP_REPORT, "Report"},
                 {GROUP_EXPORT, "Export"},
                 {GROUP_SERVE, "Serving"},

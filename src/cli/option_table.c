@@ -63,6 +63,12 @@ static const struct {
       "write answers of the pretrained model and of the last round as a blinded CSV sheet for people"),
     V("labels-in", FIELD_STRING, GROUP_REPORT, labels_in, "FILE", 0, 0, NULL,
       "that sheet with labels (yes, no or nothing) in the column label, or in several label_NAME"),
+    V("ranks", FIELD_INT, GROUP_PLAN, ranks, "N", 0, 65536, NULL,
+      "processes under MPI that share the work: memory and traffic of one of them [0: one process]"),
+    V("network", FIELD_DOUBLE, GROUP_PLAN, network, "GBIT", 0, 1e6, NULL,
+      "with --ranks: what a rank's link carries each way, in Gbit/s; then times are given over the number of ranks"),
+    V("latency", FIELD_DOUBLE, GROUP_PLAN, latency, "MS", 0, 1e6, "0.05",
+      "with --network: milliseconds from one rank to another"),
     V("verify", FIELD_INT, GROUP_REPORT, verify, "K", 0, 1e6, NULL,
       "write nothing; make every number again from run.db and K random attempts by the model, and list what differs "
       "(exit code 3)"),

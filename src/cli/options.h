@@ -44,6 +44,7 @@ enum option_group {
     GROUP_SERVE = 4194304,
     GROUP_HTTP = 8388608,
     GROUP_TALK = 16777216,
+    GROUP_PLAN = 33554432,
     GROUP_RECORDS = GROUP_FILES | GROUP_ALIGN | GROUP_TRAINVERB | GROUP_EVAL | GROUP_INSPECT, /* that people bring */
     GROUP_OWNERS = GROUP_DECODE | GROUP_TRAIN | GROUP_METHOD |
                    GROUP_TASK /* in structs of the floors below; all others are in cli_values */
@@ -75,7 +76,8 @@ struct cli_values { /* what no floor below has a struct for */
         *isa, *adapter, *question_field, *answer_field, *to, *type, *shard_size, *about, *labels_out, *labels_in,
         *format;
     int threads, json, dry_run, preview, decode, special, normalize, stop_after, limit, help, profile, ollama, verify,
-        with_seeds, ranks_per_arm;
+        with_seeds, ranks_per_arm, ranks;
+    double network, latency;
     unsigned long long seed;
     struct generate_engine_asked engine;
     struct served_options serve;

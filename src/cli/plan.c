@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara plan: peak memory and time before anything is loaded: of an alignment (with --seeds: of these), of a
  * fine-tuning (--data), of a generation (--input). */
-#include "cli/parts.h"
+#include "cli/plan_ranks.h"
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "method/method.h"
-#include "method/plan.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,8 +97,12 @@ static int plan_method(struct cli_model *p, const struct model_desc *d, const st
 {
     struct plan plan;
     struct seeds seeds = {0};
-    const struct plan_model m = model_of(p, d);
-    int rc = o->seeds ? seeds_read_fields(&seeds, align_source(o, o->seeds), 1, err) : 0;
+    struct plan_asked asked;
+    struct plan_model m = model_of(p, d);
+    int rc = cli_plan_asked(&asked, v, err);
+    m.asked = asked.n_rank ? &asked : NULL;
+    if (!rc && o->seeds)
+        rc = seeds_read_fields(&seeds, align_source(o, o->seeds), 1, err);
     if (!rc)
         rc = plan_align(&plan, &m, o->seeds ? &seeds : NULL, o, err);
     seeds_free(&seeds);
@@ -112,6 +115,7 @@ static int plan_method(struct cli_model *p, const struct model_desc *d, const st
                d->n_param, plan.loaded, plan.ask, plan.answer, plan.tune, plan.peak, plan.machine, plan.ask_seconds,
                plan.answer_seconds, plan.tune_seconds, plan_dequantises(&m, o) ? "true" : "false");
         rc = put_elsewhere(&plan, o, err);
+        rc = rc ? rc : cli_plan_ranks_json(&plan.ranks, p->tokenizer, err);
         printf("}\n");
         if (rc)
             return rc;
@@ -125,20 +129,36 @@ static int plan_method(struct cli_model *p, const struct model_desc *d, const st
     say_dequantised(&m, o);
     printf("time         ask %.0f s, answer %.0f s, tune %.0f s for %d rounds of %d attempts\n", plan.ask_seconds,
            plan.answer_seconds, plan.tune_seconds, o->rounds, o->attempts);
+    if (m.asked)
+        cli_plan_ranks(&plan.ranks, p->tokenizer, &asked);
     say_elsewhere(&plan, o);
     printf("assuming     questions of %.0f tokens and answers of %.0f%s, half of the attempts kept\n",
            plan.question_tokens, plan.answer_tokens, o->seeds ? ", as the seeds have" : " (--seeds FILE counts them)");
     return v->dry_run ? plan_fits(&plan, err) : 0;
 }
 
-/* One phase alone: what is loaded, and what it adds. */
+/* One phase alone: what is loaded, and what it adds. The object in JSON is left open. */
 static void print_one(const char *what, double peak, double machine, int json)
 {
     if (json)
-        printf("{\"peak_bytes\": %.0f, \"machine_bytes\": %.0f}\n", peak, machine);
+        printf("{\"peak_bytes\": %.0f, \"machine_bytes\": %.0f", peak, machine);
     else
         printf("memory       %.0f MiB at the peak of %s; the machine has %.0f: %s\n", peak / MIB, what, machine / MIB,
                fits(peak, machine));
+}
+
+static int train_ranks(const struct plan_model *m, const struct train_base *base, const struct train_options *o,
+                       const struct train_data *data, struct plan_ranks *ranks, struct error *err)
+{
+    int rows = o->batch_size * o->accumulation;
+    return plan_ranks(ranks, m,
+                      &(struct plan_work){.base = base,
+                                          .options = o,
+                                          .data = data,
+                                          .asked = m->asked,
+                                          .rows = rows < data->n ? rows : data->n,
+                                          .load = plan_load_of(m, o, data)},
+                      err);
 }
 
 static int plan_train(struct cli_model *p, const struct model_desc *d, const struct cli_values *v,
@@ -146,21 +166,33 @@ static int plan_train(struct cli_model *p, const struct model_desc *d, const str
 {
     struct train_data data = {0};
     struct train_base base;
+    struct plan_asked asked;
+    struct plan_ranks ranks = {0};
+    struct plan_model m = model_of(p, d);
     size_t bytes = 0;
-    int rc = train_base_of(&base, d, p->device, p->checkpoint, &o->train, err);
+    int rc = cli_plan_asked(&asked, v, err);
+    m.asked = asked.n_rank ? &asked : NULL;
+    rc = rc ? rc : train_base_of(&base, d, p->device, p->checkpoint, &o->train, err);
     rc = rc ? rc
             : train_data_read(
                   &data, cli_source(v, v->data),
                   &(struct row_maker){.tokenizer = p->tokenizer, .desc = d, .max_length = o->train.max_length}, err);
-    if (!rc)
-        rc = train_memory_of(&base, &o->train, &data, &bytes, err);
+    rc = rc ? rc : train_memory_of(&base, &o->train, &data, &bytes, err);
+    if (!rc && m.asked)
+        rc = train_ranks(&m, &base, &o->train, &data, &ranks, err);
     train_data_free(&data);
-    if (!rc)
-        print_one("tuning", (double)bytes + plan_tuning_rest(p->tokenizer), plan_machine(p->device), v->json);
-    const struct plan_model m = model_of(p, d);
-    if (!rc && !v->json)
-        say_dequantised(&m, o);
-    return rc;
+    if (rc)
+        return rc;
+    print_one("tuning", (double)bytes + plan_tuning_rest(p->tokenizer), plan_machine(p->device), v->json);
+    if (v->json) {
+        rc = cli_plan_ranks_json(&ranks, p->tokenizer, err);
+        printf("}\n");
+        return rc;
+    }
+    if (m.asked)
+        cli_plan_ranks(&ranks, p->tokenizer, &asked);
+    say_dequantised(&m, o);
+    return 0;
 }
 
 static int plan_generate(struct cli_model *p, const struct model_desc *d, const struct cli_values *v,
@@ -186,10 +218,12 @@ static int plan_generate(struct cli_model *p, const struct model_desc *d, const 
     const struct plan_model m = model_of(p, d);
     if (!rc)
         rc = plan_loaded(&loaded, &m, dtype, err);
-    if (!rc)
+    if (!rc) {
         print_one("generation, every sequence as long as allowed",
                   loaded + (double)generate_memory(p->device, d, dtype, &o, loads, n), plan_machine(p->device),
                   v->json);
+        printf(v->json ? "}\n" : "");
+    }
     mem_free(loads);
     records_free(&r);
     return rc;

@@ -40,9 +40,10 @@ const struct verb cli_verbs[] = {
      GROUP_MODEL | GROUP_INSPECT | GROUP_TRAIN, verb_inspect},
     {"plan", "memory and time of a run, before anything is loaded",
      "--model M [--seeds FILE | --data FILE | --input FILE]",
-     "isara plan --model models/miniature --seeds models/seeds.jsonl",
+     "isara plan --model models/miniature --seeds models/seeds.jsonl\n"
+     "  isara plan --model models/miniature --data models/seeds.jsonl --ranks 4 --network 10",
      GROUP_MODEL | GROUP_ADAPTER | GROUP_DRY | GROUP_ALIGN | GROUP_METHOD | GROUP_TRAIN | GROUP_DECODE | GROUP_INSPECT |
-         GROUP_FILES,
+         GROUP_FILES | GROUP_PLAN,
      verb_plan},
     {"eval", "a benchmark's metrics over a model or over files of outputs", "--task NAME ...",
      "isara eval --task alpaca-eval --annotations annotations.json",

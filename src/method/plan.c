@@ -12,8 +12,8 @@
 /* tokens of a pair when there are no seeds to count */
 enum { QUESTION = 15, ANSWER = 25, MOST_LOADS = 4096 };
 /* Resident beside slabs, measured: the process with its libraries and scratch, and each entry of a vocabulary with its
- * merges and look-up tables. */
-static const double PROCESS_BYTES = 6 << 20, TOKEN_BYTES = 360, STAGE_BYTES = 12 << 20;
+ * merges and look-up tables; what Open MPI has of several ranks on one machine. */
+static const double PROCESS_BYTES = 6 << 20, TOKEN_BYTES = 360, STAGE_BYTES = 12 << 20, MPI_BYTES = 44 << 20;
 
 static double tokenizer_bytes(const struct tokenizer *t)
 {
@@ -42,6 +42,12 @@ int plan_dequantises(const struct plan_model *m, const struct align_options *o)
 double plan_tuning_rest(const struct tokenizer *t)
 {
     return tokenizer_bytes(t) + PROCESS_BYTES + STAGE_BYTES;
+}
+
+double plan_rank_bytes(const struct train_share *s, const struct tokenizer *t)
+{
+    return s->weights + s->sharded + s->windows + s->activations + plan_tuning_rest(t) +
+           (s->n_rank > 1 ? MPI_BYTES : 0);
 }
 
 double plan_machine(const struct device *d)
@@ -164,9 +170,22 @@ static double rows_of_round(const struct align_options *o, int n_seed, int t)
     return o->tune_on == ALIGN_TUNE_NEWEST && t > o->seed_rounds ? kept : n_seed + kept * rounds_asked(o, t);
 }
 
+static int tune_ranks(struct plan *p, const struct plan_model *m, const struct align_options *o,
+                      const struct train_base *base, const struct train_data *data, struct error *err);
+
+/* Rows that are learnt in all rounds, each as often as it is. */
+static double rows_of_all(const struct align_options *o, int n_seed)
+{
+    double rows = 0;
+    for (int t = 1; t <= o->rounds; t++)
+        rows += o->train.max_steps ? (double)o->train.max_steps * o->train.batch_size
+                                   : o->train.num_train_epochs * rows_of_round(o, n_seed, t);
+    return rows;
+}
+
 /* The seeds and as many rows again as half of all attempts, of the seeds' lengths. */
-static int tune_bytes(const struct plan_model *m, const struct align_options *o, const struct lengths *l, double *bytes,
-                      struct error *err)
+static int tune_bytes(struct plan *plan, const struct plan_model *m, const struct align_options *o,
+                      const struct lengths *l, struct error *err)
 {
     const struct model_desc *d = m->desc;
     const struct model_packing packing = {m->source, o->dtype, 1};
@@ -189,9 +208,11 @@ static int tune_bytes(const struct plan_model *m, const struct align_options *o,
         rc = model_weight_bytes(&base.weights, d, m->device, &packing, err);
     if (!rc)
         rc = train_memory_of(&base, &o->train, &data, &result, err);
-    *bytes = (double)result;
+    plan->tune = (double)result;
     if (o->tune_loss == ALIGN_LOSS_SOFT)
-        *bytes += (double)data.n_target * TEACHER_TOP * 8;
+        plan->tune += (double)data.n_target * TEACHER_TOP * 8;
+    if (!rc && m->asked)
+        rc = tune_ranks(plan, m, o, &base, &data, err);
     train_data_free(&data);
     mem_free(ids);
     return rc;
@@ -223,27 +244,54 @@ static double rate_of(const struct plan_model *m, enum dtype t, int rows)
     return rate;
 }
 
+static double train_rate_of(const struct plan_model *m, const struct train_options *o)
+{
+    return fmax(rate_of(m, o->dtype, 512), 1e9) * 0.4;
+}
+
+struct plan_load plan_load_of(const struct plan_model *m, const struct train_options *o, const struct train_data *data)
+{
+    const struct model_desc *d = m->desc;
+    double rows = fmin((double)o->batch_size * o->accumulation, data->n),
+           layers = rows / data->n * (double)data->n_token * layer_flop(d),
+           head = rows / data->n * (double)data->n_target * 2.0 * d->n_embd * d->n_vocab;
+    double forward = (layers + head) / train_rate_of(m, o);
+    return (struct plan_load){forward, forward * (o->recompute == 1 ? 3 : 2), head / (layers + head)};
+}
+
 static void estimate_seconds(struct plan *p, const struct plan_model *m, const struct align_options *o, int n_seed)
 {
     const struct model_desc *d = m->desc;
     double row = layer_flop(d), head = 2.0 * d->n_embd * d->n_vocab,
            attempts = (double)o->attempts * rounds_asked(o, o->rounds), pair = p->question_tokens + p->answer_tokens;
     int rows = least(o->attempts * o->ask.num_beams, 160);
-    double rate = fmax(rate_of(m, o->dtype, rows < 1 ? 1 : rows), 1e9) * 0.5,
-           train_rate = fmax(rate_of(m, o->train.dtype, 512), 1e9) * 0.4;
+    double rate = fmax(rate_of(m, o->dtype, rows < 1 ? 1 : rows), 1e9) * 0.5, train_rate = train_rate_of(m, &o->train);
     p->ask_seconds = attempts * (pair * o->k / 2 * row + o->ask.num_beams * p->question_tokens * (row + head)) / rate;
     p->answer_seconds = attempts * o->answers *
                         (pair * answer_k(o) * row + o->answer.num_beams * p->answer_tokens * (row + head)) / rate;
-    double rows_tuned = 0;
-    for (int t = 1; t <= o->rounds; t++)
-        rows_tuned += o->train.max_steps ? (double)o->train.max_steps * o->train.batch_size
-                                         : o->train.num_train_epochs * rows_of_round(o, n_seed, t);
+    double rows_tuned = rows_of_all(o, n_seed);
     p->tune_seconds = 3 * rows_tuned * (pair * row + p->answer_tokens * head) / train_rate;
     double rows_taught = (o->rounds - o->seed_rounds) * (n_seed + 0.5 * o->attempts);
     if (o->tune_loss == ALIGN_LOSS_SOFT)
         p->tune_seconds += rows_taught * (pair * (answer_k(o) + 1) * row + p->answer_tokens * head) / rate;
     if (o->tune_loss == ALIGN_LOSS_SOFT && o->on_policy)
         p->tune_seconds += rows_taught * o->answer.num_beams * p->answer_tokens * (row + head) / rate;
+}
+
+static int tune_ranks(struct plan *p, const struct plan_model *m, const struct align_options *o,
+                      const struct train_base *base, const struct train_data *data, struct error *err)
+{
+    int rows = least(o->train.batch_size * o->train.accumulation, data->n);
+    return plan_ranks(&p->ranks, m,
+                      &(struct plan_work){.base = base,
+                                          .options = &o->train,
+                                          .data = data,
+                                          .asked = m->asked,
+                                          .rows = rows,
+                                          .load = plan_load_of(m, &o->train, data),
+                                          .steps = rows_of_all(o, data->n) / o->rounds / rows,
+                                          .divided = (p->ask_seconds + p->answer_seconds) / o->rounds},
+                      err);
 }
 
 /* What is done elsewhere takes no time here; the arms answer here even so. */
@@ -273,12 +321,16 @@ int plan_align(struct plan *p, const struct plan_model *model, const struct seed
     struct lengths l = {NULL, 0};
     struct generate_load *loads = mem_calloc((size_t)least(o->attempts * o->answers, MOST_LOADS) + 1, sizeof *loads);
     int rc = loads ? count_pairs(m->tokenizer, seeds, &l, err) : error_set_nomem(err, sizeof *loads, "a plan");
-    rc = rc ? rc : tune_bytes(m, o, &l, &p->tune, err);
     rc = rc ? rc : plan_loaded(&p->loaded, m, o->dtype, err);
     for (int i = 0; i < l.n && !rc; i++) {
         p->question_tokens += (double)l.pairs[i].question / l.n;
         p->answer_tokens += (double)l.pairs[i].answer / l.n;
     }
+    if (!rc)
+        estimate_seconds(p, m, o, seeds ? seeds->n : 64);
+    if (!rc)
+        plan_elsewhere(p, o);
+    rc = rc ? rc : tune_bytes(p, m, o, &l, err);
     if (!rc) {
         p->ask = p->loaded + generate_bytes(m, o, &l, 1, loads);
         p->answer = p->loaded + generate_bytes(m, o, &l, 0, loads);
@@ -287,8 +339,6 @@ int plan_align(struct plan *p, const struct plan_model *model, const struct seed
             p->ask = p->loaded;
         p->peak = p->ask > p->answer ? p->ask : p->answer;
         p->peak = p->tune > p->peak ? p->tune : p->peak;
-        estimate_seconds(p, m, o, seeds ? seeds->n : 64);
-        plan_elsewhere(p, o);
     }
     mem_free(l.pairs);
     mem_free(loads);

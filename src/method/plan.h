@@ -9,12 +9,37 @@
 #include "answer/seeds.h"
 #include "method/method.h"
 
+/* --- plan_ranks.c: of a training that several ranks share, each a machine like this one. */
+struct plan_network { /* of every rank, both ways at once; gbit 0: not known, and no times are given */
+    double gbit, ms;  /* ms: one way */
+};
+struct plan_asked {
+    int n_rank;
+    struct plan_network network;
+};
+/* Seconds of one process for a step; head: its part of the backward pass. */
+struct plan_load {
+    double forward, backward, head;
+};
+/* Another number of ranks pays when its step is PLAN_PAYS times as fast as that of the one before. */
+enum { PLAN_RANKS = 16 };
+#define PLAN_PAYS 1.1
+struct plan_ranks {
+    struct plan_rank {
+        struct train_share share;
+        double step, round; /* seconds */
+    } ranks[PLAN_RANKS];
+    int n, asked; /* n 0: nobody asked; asked: which one it is */
+    int pays;     /* the last one that pays */
+};
+
 struct plan {
     double loaded;                  /* packed weights, rotary table, tokenizer, the process itself */
     double ask, answer, tune, peak; /* of each phase, and of all */
     double ask_seconds, answer_seconds, tune_seconds;
     double machine;                        /* its memory */
     double question_tokens, answer_tokens; /* a pair's mean */
+    struct plan_ranks ranks;
     struct plan_elsewhere {
         double requests, prompt_tokens, completion_tokens; /* 0: done here */
     } elsewhere[ALIGN_ROLES];
@@ -34,9 +59,24 @@ struct plan_model {
     const struct checkpoint *source;
     const struct tokenizer *tokenizer; /* NULL: it has none */
     struct device *device;
-    struct plan_rates *rates; /* NULL: measured anew */
-    int keep_blocks;          /* model_options'; plan_align knows by itself */
+    struct plan_rates *rates;       /* NULL: measured anew */
+    int keep_blocks;                /* model_options'; plan_align knows by itself */
+    const struct plan_asked *asked; /* NULL: one process */
 };
+struct plan_work {
+    const struct train_base *base;
+    const struct train_options *options;
+    const struct train_data *data;
+    const struct plan_asked *asked;
+    int rows; /* of a step, and so many ranks at most */
+    struct plan_load load;
+    double steps, divided; /* of a round: its steps, and seconds of one process that ranks divide among them */
+};
+/* Resident at the peak of tuning. */
+double plan_rank_bytes(const struct train_share *s, const struct tokenizer *t);
+int plan_ranks(struct plan_ranks *out, const struct plan_model *m, const struct plan_work *w, struct error *err);
+/* A step on these rows here. */
+struct plan_load plan_load_of(const struct plan_model *m, const struct train_options *o, const struct train_data *data);
 /* Whether tuning needs another form of the model's weights than its file's blocks. */
 int plan_dequantises(const struct plan_model *m, const struct align_options *o);
 extern const char plan_dequantised[]; /* what is said then */
