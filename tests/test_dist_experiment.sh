@@ -52,5 +52,10 @@ digest "$tmp/three" | diff - "$tmp/wanted" || say "3 ranks: other results"
 
 qa="eval --task qa --model models/miniature-small --test $tmp/test.jsonl --seeds $tmp/seeds.jsonl --arm icl-knn --k 2 --max-new-tokens 8 --json"
 $ISARA $qa --threads 1 >"$tmp/qa" 2>/dev/null
+sed 's/"question"/"prompt"/' "$tmp/test.jsonl" >"$tmp/prompts.jsonl"
+judge="eval --task beavertails --model models/miniature-small --judge models/miniature-judge --test $tmp/prompts.jsonl --max-new-tokens 8 --json"
+$ISARA $judge --threads 1 >"$tmp/judged" 2>/dev/null
+[ -s "$tmp/judged" ] && [ -s "$tmp/qa" ] || say "eval says nothing"
+ranks 3 $judge 2>"$tmp/log" | cmp - "$tmp/judged" || say "eval with a judge, 3 ranks: $(cat "$tmp/log")"
 ranks 2 $qa 2>"$tmp/log" | cmp - "$tmp/qa" || say "eval, 2 ranks: $(cat "$tmp/log")"
 exit $fails

@@ -25,6 +25,12 @@ int crew_generate(struct generate_engine *e, const struct generate_request *requ
 int crew_score(const struct model *m, const struct model_text *texts, int n_text, float *logprobs, struct error *err);
 int crew_embed(const struct model *m, const struct model_text *texts, int n_text, int normalize, float *out,
                struct error *err);
+int crew_next(const struct model *m, const struct model_text *texts, int n_text, struct model_candidates candidates,
+              float *out, struct error *err);
+int crew_classify(const struct model *m, const struct model_text *texts, int n_text, float *out, struct error *err);
+/* Without out->scores. */
+int crew_top(const struct model *m, const struct model_text *texts, int n_text, const struct model_top *out,
+             struct error *err);
 /* Afterwards the model is no file's any more (model_forget_origin). */
 int crew_train(const struct train_job *job, struct train_result *result, struct error *err);
 /* Processes that share a training's gradient: options with fewer leaves are refused. */

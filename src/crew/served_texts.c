@@ -3,6 +3,7 @@
 #include "crew/parts.h"
 
 #include "base/mem.h"
+#include "crew/reading.h"
 
 struct portion {
     int64_t first, n, n_value;
@@ -42,26 +43,19 @@ static void portion_free(struct portion *p)
     mem_free(p->values);
 }
 
-struct reading {
-    struct server *server;
-    struct model *model;
-    int embed, normalize;
-};
-
-static int run_portion(struct reading *r, struct wire *w, struct error *err)
+static int run_portion(struct server *s, const struct reading *r, const struct model *m, struct wire *w,
+                       struct error *err)
 {
     struct portion p;
-    struct buf *b = &r->server->out;
+    struct buf *b = &s->out;
     int rc = read_portion(&p, w, err);
-    if (!rc)
-        rc = r->embed ? model_embed(r->model, p.texts, (int)p.n, r->normalize, p.values, err)
-                      : model_score(r->model, p.texts, (int)p.n, p.values, err);
+    rc = rc ? rc : reading_run(r, m, p.texts, (int)p.n, p.values, err);
     if (!rc) {
         wire_begin(b, WORD_VALUES);
         wire_put_int(b, p.first);
         wire_put_int(b, p.n);
         wire_put(b, p.values, (size_t)p.n_value * sizeof *p.values);
-        rc = server_answer(r->server, err);
+        rc = server_answer(s, err);
     }
     portion_free(&p);
     return rc;
@@ -70,17 +64,16 @@ static int run_portion(struct reading *r, struct wire *w, struct error *err)
 int server_texts(struct server *s, struct wire *w, struct error *err)
 {
     struct served_model *m = server_model(s, (uint64_t)wire_get_int(w), err);
-    struct reading r = {.server = s, .embed = (int)wire_get_int(w)};
+    struct reading r = {0};
     enum crew_word word = WORD_TEXTS;
-    int rc = m ? 0 : ERROR_INTERNAL;
-    r.normalize = (int)wire_get_int(w);
-    r.model = m ? m->model : NULL;
+    int rc = m ? reading_get(&r, w, err) : ERROR_INTERNAL;
     while (!rc && word != WORD_CLOSE) {
         struct wire next;
         rc = server_hear(s, &next, &word, 1, err);
         if (!rc && word == WORD_PORTION)
-            rc = run_portion(&r, &next, err);
+            rc = run_portion(s, &r, m->model, &next, err);
     }
+    mem_free((void *)(uintptr_t)r.candidates.ids);
     if (rc)
         return rc;
     wire_begin(&s->out, WORD_CLOSED);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Texts to score or embed, dealt out in portions of neighbours, which share rows when they begin alike: large ones
+/* Texts that the model reads, dealt out in portions of neighbours, which share rows when they begin alike: large ones
  * first, then smaller and smaller, so that all end together. The others have one in work and one waiting; rank 0 takes
  * small ones, to hear the others in time. */
 #include "crew/parts.h"
 
 #include "base/interrupt.h"
 #include "base/mem.h"
+#include "crew/reading.h"
+
+#include <string.h>
 
 /* token rows of a portion: at least, and of rank 0's at most; texts that are worth other ranks */
 enum { LEAST_ROWS = 256, OWN_ROWS = 2048, FEWEST_TEXTS = 4 };
@@ -16,7 +19,7 @@ struct texts {
     const struct model *model;
     const struct model_text *texts;
     int n, next, n_done;
-    int embed, normalize;
+    struct reading reading;
     size_t *at; /* [n + 1] where a text's values begin */
     long rows_left;
     float *out;
@@ -67,8 +70,7 @@ static int run_own(struct texts *t, struct error *err)
     taken(t, n);
     t->n_done += n;
     float *out = t->out + t->at[first];
-    return t->embed ? model_embed(t->model, t->texts + first, n, t->normalize, out, err)
-                    : model_score(t->model, t->texts + first, n, out, err);
+    return reading_run(&t->reading, t->model, t->texts + first, n, out, err);
 }
 
 static int read_values(struct texts *t, int rank, struct wire *w, struct error *err)
@@ -126,35 +128,20 @@ static int closed(void *user, int rank, struct wire *w, struct error *err)
 static int run_all(struct texts *t, struct error *err)
 {
     struct crew *c = t->crew;
-    size_t width = (size_t)model_width(model_desc(t->model)), values = 0;
+    size_t values = 0;
     for (int i = 0; i < t->n; i++) {
         t->at[i] = values;
-        values += t->embed ? width : (size_t)(t->texts[i].n - t->texts[i].n_prompt);
+        values += reading_values(&t->reading, model_desc(t->model), &t->texts[i]);
         t->rows_left += t->texts[i].n;
     }
     t->at[t->n] = values;
     wire_begin(&c->out, WORD_TEXTS);
     wire_put_int(&c->out, (int64_t)model_origin(t->model)->number);
-    wire_put_int(&c->out, t->embed);
-    wire_put_int(&c->out, t->normalize);
+    reading_put(&c->out, &t->reading);
     int rc = crew_tell_all(err);
     c->open = 1;
     rc = rc ? rc : run(t, err);
     return crew_close(rc, closed, t, err);
-}
-
-/* Texts that model_score and model_embed refuse, they refuse by their numbers: rank 0 asks them about all. */
-static int fit(const struct texts *t)
-{
-    const struct model_desc *d = model_desc(t->model);
-    int ok = 1;
-    for (int i = 0; i < t->n && ok; i++) {
-        const struct model_text *x = &t->texts[i];
-        ok = x->n >= 1 && x->n <= d->n_ctx && (t->embed || (x->n_prompt >= 1 && x->n_prompt <= x->n));
-        for (int k = 0; k < x->n && ok; k++)
-            ok = x->ids[k] >= 0 && x->ids[k] < d->n_vocab;
-    }
-    return ok;
 }
 
 /* *done: the others have taken part. */
@@ -162,7 +149,7 @@ static int share(struct texts *t, int *done, struct error *err)
 {
     t->crew = crew_of_rank_0();
     *done = 0;
-    if (t->crew->size < 2 || t->n < FEWEST_TEXTS || !fit(t))
+    if (t->crew->size < 2 || t->n < FEWEST_TEXTS || !reading_fits(&t->reading, model_desc(t->model), t->texts, t->n))
         return 0;
     int rc = crew_share_model(t->model, done, err);
     if (rc || !*done)
@@ -175,17 +162,56 @@ static int share(struct texts *t, int *done, struct error *err)
     return rc;
 }
 
+/* By all, or by rank 0 alone. */
+static int read_texts(struct texts *t, struct error *err)
+{
+    int done, rc = share(t, &done, err);
+    return rc || done ? rc : reading_run(&t->reading, t->model, t->texts, t->n, t->out, err);
+}
+
 int crew_score(const struct model *m, const struct model_text *texts, int n_text, float *logprobs, struct error *err)
 {
-    struct texts t = {.model = m, .texts = texts, .n = n_text, .out = logprobs};
-    int done, rc = model_desc(m)->task == MODEL_LM ? share(&t, &done, err) : (done = 0);
-    return rc || done ? rc : model_score(m, texts, n_text, logprobs, err);
+    struct texts t = {.model = m, .texts = texts, .n = n_text, .reading = {.kind = READ_SCORE}, .out = logprobs};
+    return read_texts(&t, err);
 }
 
 int crew_embed(const struct model *m, const struct model_text *texts, int n_text, int normalize, float *out,
                struct error *err)
 {
-    struct texts t = {.model = m, .texts = texts, .n = n_text, .embed = 1, .normalize = normalize, .out = out};
-    int done, rc = share(&t, &done, err);
-    return rc || done ? rc : model_embed(m, texts, n_text, normalize, out, err);
+    struct texts t = {.model = m, .texts = texts, .n = n_text, .out = out};
+    t.reading = (struct reading){.kind = READ_EMBED, .normalize = normalize};
+    return read_texts(&t, err);
+}
+
+int crew_next(const struct model *m, const struct model_text *texts, int n_text, struct model_candidates candidates,
+              float *out, struct error *err)
+{
+    struct texts t = {.model = m, .texts = texts, .n = n_text, .out = out};
+    t.reading = (struct reading){.kind = READ_NEXT, .candidates = candidates};
+    return read_texts(&t, err);
+}
+
+int crew_classify(const struct model *m, const struct model_text *texts, int n_text, float *out, struct error *err)
+{
+    struct texts t = {.model = m, .texts = texts, .n = n_text, .reading = {.kind = READ_CLASSIFY}, .out = out};
+    return read_texts(&t, err);
+}
+
+int crew_top(const struct model *m, const struct model_text *texts, int n_text, const struct model_top *out,
+             struct error *err)
+{
+    struct texts t = {.model = m, .texts = texts, .n = n_text, .reading = {.kind = READ_TOP, .n_top = out->n}};
+    size_t lists = 0, list = (size_t)out->n, bytes = list * 4;
+    for (int i = 0; i < n_text; i++)
+        lists += (size_t)(texts[i].n - texts[i].n_prompt);
+    if (crew_of_rank_0()->size < 2)
+        return model_score_top(m, texts, n_text, out, err);
+    float *both = t.out = mem_alloc(2 * lists * bytes + 1);
+    int rc = both ? read_texts(&t, err) : error_set_nomem(err, 2 * lists * bytes, "the greatest probabilities");
+    for (size_t i = 0; i < lists && !rc; i++) {
+        memcpy(out->ids + i * list, both + i * 2 * list, bytes);
+        memcpy(out->logprobs + i * list, both + (i * 2 + 1) * list, bytes);
+    }
+    mem_free(both);
+    return rc;
 }

@@ -15,7 +15,7 @@ enum crew_word {
     WORD_DROP,     /* it is not needed any more */
     WORD_GENERATE, /* a session begins: REQUESTS, each of them answered in RESULTS, until CLOSE, answered by CLOSED */
     WORD_REQUESTS,
-    WORD_TEXTS, /* texts to score or embed: PORTIONs, each answered by VALUES, until CLOSE, answered by CLOSED */
+    WORD_TEXTS, /* texts to read (reading.h): PORTIONs, each answered by VALUES, until CLOSE, answered by CLOSED */
     WORD_PORTION,
     WORD_CLOSE,
     WORD_TRAIN, /* everybody enters the trainer */

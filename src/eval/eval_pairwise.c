@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "crew/crew.h"
 #include "io/endpoint.h"
 #include "judge/pairwise.h"
 #include "text/chat.h"
@@ -228,7 +229,7 @@ static int ask_local(struct eval_pairwise *j, const struct eval_question *q, int
         }
     }
     if (!rc && m)
-        rc = model_next(j->parts.model, texts, m, (struct model_candidates){j->ids, 2}, logprobs, err);
+        rc = crew_next(j->parts.model, texts, m, (struct model_candidates){j->ids, 2}, logprobs, err);
     for (int k = 0; k < m && !rc; k++)
         rc = model_check_numbers(logprobs + 2 * k, 2, err, "judge: question %d, \"%.60s\"", rows[k],
                                  q[rows[k]].instruction);

@@ -4,6 +4,7 @@
 
 #include "base/maths.h"
 #include "base/mem.h"
+#include "crew/crew.h"
 #include "text/chat.h"
 
 #include <math.h>
@@ -156,7 +157,7 @@ int guard_judge(struct guard *g, const struct judge_text *texts, int n, struct g
         }
     }
     if (!rc && m)
-        rc = model_next(g->model, items, m, (struct model_candidates){g->ids, 2}, logprobs, err);
+        rc = crew_next(g->model, items, m, (struct model_candidates){g->ids, 2}, logprobs, err);
     for (int k = 0; k < m && !rc; k++)
         rc = model_check_numbers(logprobs + 2 * k, 2, err, "guard model: \"%.60s\"", texts[row[k]].question);
     for (int k = 0; k < m && !rc; k++) {

@@ -4,6 +4,7 @@
 
 #include "base/maths.h"
 #include "base/mem.h"
+#include "crew/crew.h"
 #include "train/train.h"
 
 #include <string.h>
@@ -171,7 +172,7 @@ int harm_judge_score(const struct harm_judge *j, const struct judge_text *texts,
     for (int i = 0; i < n && !rc; at += (size_t)items[i++].n)
         items[i].ids = ids.ids + at;
     if (!rc)
-        rc = model_classify(j->model, items, n, out, err);
+        rc = crew_classify(j->model, items, n, out, err);
     for (int i = 0; i < n && !rc; i++)
         rc = model_check_numbers(out + (size_t)i * (size_t)d->n_label, (size_t)d->n_label, err,
                                  "judge %.60s: \"%.60s\"", j->o.model, texts[i].question);

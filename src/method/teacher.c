@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "crew/crew.h"
 #include "io/appender.h"
 #include "io/file.h"
 
@@ -192,7 +193,7 @@ static int ask_questions(struct teaching *t, const struct question *questions, i
     size_t bytes = lists * TEACHER_TOP * 4;
     struct model_top block = {TEACHER_TOP, mem_alloc(bytes + 1), mem_alloc(bytes + 1), NULL};
     int rc = block.ids && block.logprobs ? 0 : error_set_nomem(err, 2 * bytes, "the teacher's probabilities");
-    rc = rc ? rc : model_score_top(t->a->speaker.model, texts, n_text, &block, err);
+    rc = rc ? rc : crew_top(t->a->speaker.model, texts, n_text, &block, err);
     rc = rc ? rc : keep_answers(t, questions, n, &block, err);
     mem_free(block.ids);
     mem_free(block.logprobs);

@@ -159,7 +159,7 @@ size_t model_packed_bytes(const struct model *m);
 /* What opens the same model once more, elsewhere. */
 struct model_origin {
     uint64_t number;      /* of all that were opened in this process, from 1; 0: nothing opens it, its weights are no
-                             file's (drawn, or tuned since), or it is no language model or body of one */
+                             file's (drawn, or tuned since), or it has a new head */
     char *path, *adapter; /* checkpoint_open's and, unless NULL, checkpoint_open_adapter's */
     struct model_options options;
 };

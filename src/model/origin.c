@@ -33,7 +33,7 @@ int origin_set(struct model *m, const struct checkpoint *source, const struct mo
     static uint64_t last;
     const char *path = checkpoint_path(source), *adapter = checkpoint_adapter(source);
     model_forget_origin(m);
-    if (options->n_label || (options->task != MODEL_LM && options->task != MODEL_BODY))
+    if (options->n_label)
         return 0;
     struct model_origin o = {0, mem_strdup(path), adapter ? mem_strdup(adapter) : NULL, *options};
     o.options.labels = NULL;
