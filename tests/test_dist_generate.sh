@@ -28,7 +28,10 @@ generate="generate --model $model --input $tmp/in.jsonl --max-new-tokens 24 --se
 $ISARA $generate --threads 1 --output "$tmp/alone.jsonl" >"$tmp/log" 2>&1
 [ "$(grep -c '"error"' "$tmp/alone.jsonl")" = 2 ] || say "wanted two records that fail: $(tail -2 "$tmp/log")"
 for n in 2 3; do
-  ranks $n $generate --output "$tmp/$n.jsonl" >"$tmp/log" 2>&1
+  if [ $n = 3 ]; then ranks $n $generate --output "$tmp/$n.jsonl" >"$tmp/log" 2>&1; else
+    timeout -k 1 60 mpirun $oversubscribe -n $n "$MPI" $generate --log-level debug --output "$tmp/$n.jsonl" >"$tmp/log" 2>&1 # threads: its part of the processors
+    grep -q " on $(($(nproc) > 1 ? $(nproc) / 2 : 1)) threads" "$tmp/log" || say "2 ranks on $(nproc) processors: $(grep threads "$tmp/log")"
+  fi
   cmp "$tmp/$n.jsonl" "$tmp/alone.jsonl" || say "generate, $n ranks: $(tail -3 "$tmp/log")"
   grep -q "decoding rows by rank: [1-9][0-9]*, [1-9]" "$tmp/log" || say "generate, $n ranks: not all took part: $(cat "$tmp/log")"
 done

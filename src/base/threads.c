@@ -226,3 +226,16 @@ int threads_available(void)
     int n = CPU_COUNT(&set);
     return n < 1 ? 1 : n;
 }
+
+static int own_most = 1 << 20;
+
+void threads_own_at_most(int n)
+{
+    own_most = n < 1 ? 1 : n;
+}
+
+int threads_own(void)
+{
+    int n = threads_available();
+    return n < own_most ? n : own_most;
+}

@@ -18,5 +18,8 @@ void pool_run(struct pool *p, int n, void (*fn)(void *context, int piece, int wo
  * others help it. */
 int pool_stretch_end(const struct pool *p, int n, int piece);
 int threads_available(void); /* processors this process may use, at least 1 */
+/* How many a device has of its own accord: those, or fewer where processes share them. */
+int threads_own(void);
+void threads_own_at_most(int n);
 
 #endif

@@ -144,7 +144,7 @@ int device_open_cpu(struct device **out, const struct device_options *options, s
     struct cpu_device *c = mem_calloc(1, sizeof *c);
     if (!c)
         return error_set_nomem(err, sizeof *c, "the CPU device");
-    int n = options && options->n_thread > 0 ? options->n_thread : threads_available();
+    int n = options && options->n_thread > 0 ? options->n_thread : threads_own();
     c->base = (struct device){.backend = &cpu_backend,
                               .ops = &cpu_ops,
                               .fused = FUSED_GATE | FUSED_ADAMW_PACK,

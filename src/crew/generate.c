@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "crew/deal.h"
+#include "dist/dist.h"
 
 #include <string.h>
 
@@ -143,6 +144,7 @@ static int begin_everywhere(struct dealing *d, struct error *err)
     struct generate_limits limits;
     struct buf *b = &d->crew->out;
     generate_limits_fit(&limits, e, d->requests, d->n, d->crew->size);
+    limits.share = dist_neighbours();
     int rc = deal_init(&d->deal, &(struct deal_load){d->requests, d->can, d->n},
                        &(struct deal_ranks){d->crew->size, limits.sequences + limits.sequences / 4, options.page}, err);
     rc = rc ? rc : generate_begin(d->engine, &limits, &(struct generate_calls){NULL, own_done, d}, err);

@@ -3,6 +3,7 @@
 #include "crew/parts.h"
 
 #include "base/mem.h"
+#include "dist/dist.h"
 
 #include <string.h>
 
@@ -128,6 +129,7 @@ int server_generate(struct server *s, struct wire *w, struct error *err)
     const char *tokenizer = wire_get_text(w);
     wire_get(w, &options, sizeof options);
     wire_get(w, &limits, sizeof limits);
+    limits.share = dist_neighbours();
     int rc = m ? server_tokenizer(m, tokenizer, err) : ERROR_INTERNAL;
     const struct tokenizer *with = !rc && tokenizer ? m->tokenizer : NULL;
     rc = rc ? rc : generate_engine_new(&g.engine, m->model, with, &options, err);

@@ -11,6 +11,8 @@
 /* Before anything else. ERROR_CONFIG: this is one of several copies that know nothing of each other, as srun or mpirun
  * start them without the MPI that the program was built with. */
 int dist_start(int *argc, char ***argv, struct error *err);
+/* Ranks on this rank's machine, itself among them. */
+int dist_neighbours(void);
 /* Behind everything else. code != 0: what others do is ended too, unless the failure is known to all (dist_agree). */
 void dist_end(int code);
 

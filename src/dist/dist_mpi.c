@@ -5,9 +5,11 @@
 
 #include "base/interrupt.h"
 #include "base/mem.h"
+#include "base/threads.h"
 
 #include <mpi.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,13 +29,13 @@ struct posted {
 };
 
 static struct world {
-    int rank, size, agreed, threads; /* what MPI_Init_thread gave */
+    int rank, size, neighbours, agreed, threads; /* threads: what MPI_Init_thread gave */
     double sent;
     MPI_Request *requests; /* [PIECES * size] */
     int *codes;            /* [size] */
     struct posted *posted;
     char kind[MPI_MAX_LIBRARY_VERSION_STRING];
-} world = {.size = 1};
+} world = {.size = 1, .neighbours = 1};
 
 /* The ranks that work together, and the first of each such group. */
 static struct group {
@@ -67,6 +69,30 @@ static void read_kind(void)
     world.kind[strcspn(world.kind, ",\n")] = 0;
 }
 
+/* Ranks of a machine that may use the same processors take their part of them each, unless told otherwise. */
+static int share_machine(struct error *err)
+{
+    MPI_Comm machine;
+    cpu_set_t mine, all;
+    CPU_ZERO(&mine);
+    CPU_ZERO(&all);
+    sched_getaffinity(0, sizeof mine, &mine);
+    int rc = MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine);
+    if (!rc) {
+        MPI_Comm_size(machine, &world.neighbours);
+        rc = MPI_Allreduce(&mine, &all, sizeof mine, MPI_BYTE, MPI_BOR, machine);
+        MPI_Comm_free(&machine);
+    }
+    if (!rc)
+        threads_own_at_most(CPU_COUNT(&all) / world.neighbours);
+    return rc ? failed(rc, "looking who is on this machine", err) : 0;
+}
+
+int dist_neighbours(void)
+{
+    return world.neighbours;
+}
+
 int dist_start(int *argc, char ***argv, struct error *err)
 {
     const char *tasks = getenv("SLURM_NTASKS");
@@ -88,7 +114,7 @@ int dist_start(int *argc, char ***argv, struct error *err)
                          "start them with mpirun inside of sbatch, or with an srun --mpi that this MPI understands "
                          "(srun --mpi=list), or one alone (unset SLURM_NTASKS)",
                          tasks, world.kind);
-    return 0;
+    return world.size > 1 ? share_machine(err) : 0;
 }
 
 /* Frees what has left. */

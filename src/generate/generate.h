@@ -107,6 +107,7 @@ struct generate_limits {
     int eos;   /* EOS tokens of a request with beams [MODEL_MAX_EOS]; with width, how many candidates a step looks at */
     int rules; /* requests may have repetition_penalty, no_repeat_ngram_size or min_new_tokens [1] */
     int stop;  /* requests may have stop strings [1 with a tokenizer] */
+    int share; /* engines that fit into this machine's memory beside each other; 0: one [0] */
     int bound; /* pages that one request may need at most; 0: of its length and width [0] */
 };
 void generate_limits_default(struct generate_limits *l, const struct generate_engine *e);

@@ -85,7 +85,8 @@ static int budget_pages(const struct generate_engine *e, const struct plan *p)
         size_t n = bytes / per_page;
         return n > 1 << 24 ? 1 << 24 : (int)n;
     }
-    size_t quarter = device_memory(e->device).total / 4, most = quarter / per_page;
+    size_t share = e->limits.share > 1 ? (size_t)e->limits.share : 1;
+    size_t quarter = device_memory(e->device).total / 4 / share, most = quarter / per_page;
     size_t jobs = (size_t)e->max_batch / (size_t)(p->max_lane ? p->max_lane : 1) + 1,
            want = 2 * jobs * ((size_t)p->max_bound + 1);
     want = (long)want < p->pages ? want : (size_t)p->pages;
