@@ -24,12 +24,13 @@ sed 's/.*"question":\("[^"]*"\).*"answer":\("[^"]*"\).*/{"text":\1,"label":"asks
 sed 's/.*"question":\("[^"]*"\).*"answer":\("[^"]*"\).*/{"prompt":\1,"chosen":\2,"rejected":"No."}/' models/seeds.jsonl | head -40 >"$tmp/pairs.jsonl"
 
 # Of all weights; of an adapter; with several micro-batches in a leaf, whose gradient is whole until the last one; with a leaf that has no rows; heads.
-for kind in full lora bf16 micros tiny classify reward score; do
+for kind in full lora bf16 random micros tiny classify reward score; do
   more="--max-steps 3 --dtype f32"
   case $kind in
     full) counts="1 2 4" ;;
     lora) more="$more --lora-r 4" counts=3 ;;
-    bf16) more="--dtype bf16 --max-steps 3 --bf16-moments --bf16-random" counts=4 ;;
+    bf16) more="--dtype bf16 --max-steps 3" counts=3 ;;
+    random) more="--dtype bf16 --max-steps 3 --bf16-moments --bf16-random" counts=4 ;;
     micros) more="$more --per-device-train-batch-size 2 --gradient-accumulation-steps 4 --gradient-leaves 2" counts=2 ;;
     tiny) more="$more --init $tmp/tiny/config.json --per-device-train-batch-size 7 --gradient-leaves 8" counts="5 8" ;;
     classify) more="$more --task classify --data $tmp/labels.jsonl" counts=3 ;;

@@ -72,9 +72,9 @@ static struct stage_time stage_of(const struct train_share *s, const struct plan
     return (struct stage_time){s->n_layer ? 0 : back, s->embeddings};
 }
 
-static double crossing(const struct plan_network *net, double elements, int n_rank)
+static double crossing(const struct plan_network *net, double bytes, int n_rank)
 {
-    double bytes = 4 * elements * (n_rank - 1) / n_rank;
+    bytes = bytes * (n_rank - 1) / n_rank;
     return bytes / (net->gbit * 1e9 / 8 * PAYLOAD) + CROSSINGS * net->ms / 1000;
 }
 
@@ -88,7 +88,7 @@ static double leaf_seconds(const struct train_share *s, const struct plan_load *
         now = fmax(now, arrived[1]) + t.compute; /* its window is that of the last but one */
         arrived[2] = arrived[1];
         arrived[1] = arrived[0];
-        arrived[0] = fmax(now, arrived[1]) + crossing(net, t.elements, s->n_rank);
+        arrived[0] = fmax(now, arrived[1]) + crossing(net, 4 * t.elements, s->n_rank);
         now += t.elements * (s->n_rank - 1) / s->n_rank / rates->add;
     }
     return fmax(now, arrived[0]);
@@ -99,7 +99,7 @@ static double gather_seconds(const struct train_share *s, const struct plan_netw
     double seconds = 0;
     for (int i = 0; i < s->n_layer + 2; i++) {
         double elements = stage_of(s, &(struct plan_load){0}, i).elements;
-        seconds += fmax(crossing(net, elements, s->n_rank), elements / rates->pack);
+        seconds += fmax(crossing(net, s->master * elements, s->n_rank), elements / rates->pack);
     }
     return seconds;
 }

@@ -466,6 +466,17 @@ void model_pack_range(struct model *m, struct queue *q, struct span masters, str
     }
 }
 
+void model_pack_rounded(struct model *m, struct queue *q, struct span rounded, struct flat_range only)
+{
+    for (int i = 0; i < m->n_group; i++) {
+        const struct model_group *g = &m->groups[i];
+        if (g->offset >= only.first && g->offset < only.end && g->weight)
+            tensor_weight_pack(q, &(struct weight_pack_args){g->weight, 0, g->n,
+                                                             span_at(rounded, (size_t)(g->offset - only.first) * 2),
+                                                             DTYPE_BF16, 0});
+    }
+}
+
 void model_pack(struct model *m, struct queue *q, struct span masters, uint64_t noise)
 {
     model_pack_range(m, q, masters, (struct flat_range){0, m->n_element}, noise);

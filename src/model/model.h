@@ -188,6 +188,8 @@ int model_read_range(const struct model *m, const struct checkpoint *source, str
 int model_init_range(const struct model *m, uint64_t seed, struct queue *q, struct span masters, struct flat_range only,
                      struct error *err);
 void model_pack_range(struct model *m, struct queue *q, struct span masters, struct flat_range only, uint64_t noise);
+/* Its matrices, from masters that are rounded to bf16 already. */
+void model_pack_rounded(struct model *m, struct queue *q, struct span rounded, struct flat_range only);
 uint64_t model_pack_noise(uint64_t noise, int64_t offset); /* of the group that begins at `offset` of the flat order */
 
 /* Workspace of a forward pass without gradients: one slab, sized first. max_out is at most max_row. */

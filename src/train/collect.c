@@ -83,6 +83,54 @@ int share_collect(struct share *s, const struct share_part *mine, int stage, str
     return rc;
 }
 
+/* Elements of vectors in a rank's slices, one behind the other: this rank's from its masters to the host, or with
+ * masters NULL a rank's from the host to where they are computed with; host NULL: they are counted. */
+static int64_t move_vectors(const struct share *s, const struct model *m, int rank, struct buffer *masters, float *host)
+{
+    int64_t n = 0;
+    for (int i = 0; i < s->cut.n_region; i++) {
+        const struct region *r = &s->cut.regions[i];
+        int64_t first = cut_slice(&s->cut, r, rank), end = cut_slice(&s->cut, r, rank + 1);
+        for (int j = 0; j < m->n_group; j++) {
+            const struct model_group *g = &m->groups[j];
+            int64_t from = g->offset > first ? g->offset : first, to = g->offset + g->n < end ? g->offset + g->n : end;
+            size_t bytes = (size_t)(to - from) * sizeof(float);
+            if (!g->is_vector || from >= to)
+                continue;
+            if (masters)
+                queue_download(s->q, host + n, (struct span){masters, (size_t)(r->own + from - first) * 4}, bytes);
+            else if (host)
+                queue_upload(s->q, span_at(g->vector, (size_t)(from - g->offset) * 4), host + n, bytes);
+            n += to - from;
+        }
+    }
+    return n;
+}
+
+int share_vectors(struct share *s, const struct model *m, struct buffer *masters, struct error *err)
+{
+    struct dist_piece *sends = s->pieces, *receives = s->pieces + s->cut.n_rank;
+    int64_t all = 0, own = move_vectors(s, m, s->cut.rank, NULL, NULL);
+    int n_send = 0, n_receive = 0;
+    for (int rank = 0; rank < s->cut.n_rank; rank++) {
+        int64_t n = move_vectors(s, m, rank, NULL, NULL);
+        s->at[rank] = all;
+        if (rank != s->cut.rank && n)
+            receives[n_receive++] = (struct dist_piece){s->vectors + all, (size_t)n * sizeof(float), rank};
+        all += n;
+    }
+    float *mine = s->vectors + s->at[s->cut.rank];
+    move_vectors(s, m, s->cut.rank, masters, mine);
+    queue_drain(s->q);
+    for (int rank = 0; own && rank < s->cut.n_rank; rank++)
+        if (rank != s->cut.rank)
+            sends[n_send++] = (struct dist_piece){mine, (size_t)own * sizeof(float), rank};
+    int rc = dist_exchange(sends, n_send, receives, n_receive, err);
+    for (int rank = 0; !rc && rank < s->cut.n_rank; rank++)
+        move_vectors(s, m, rank, NULL, s->vectors + s->at[rank]);
+    return rc;
+}
+
 void share_keep(const struct share *s, int stage, struct buffer *part)
 {
     const struct stage *at = &s->cut.stages[stage];

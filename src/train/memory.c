@@ -135,7 +135,8 @@ static void set_part(struct train_share *out, const struct train_options *o, con
         out->windows += (double)c->windows[i] * 4;
     out->sharded = (double)all - out->windows;
     /* leaves of the rank that has most; its masters and sums of squares to each of the others */
-    out->sent = 4 * n * others * out->rounds + (4 * n + 8 * n / CUT_BLOCK) * others;
+    out->master = o->dtype == DTYPE_BF16 && !o->bf16_random && !o->lora_r ? 2 : 4;
+    out->sent = 4 * n * others * out->rounds + (out->master * n + 8 * n / CUT_BLOCK) * others;
 }
 
 int train_share_of(struct train_share *out, const struct train_base *b, const struct train_options *o,

@@ -186,6 +186,7 @@ struct share {
     struct dist_piece *pieces;          /* [2 ranks] */
     double *gathered, *sums;            /* [ranks]; [blocks] */
     int64_t *at;                        /* [ranks] */
+    float *vectors;                     /* of the model, on their way */
     int *line, n_line, n_begun, n_done; /* regions of the round that wait to be exchanged, are, and were */
     int is_begun;                       /* the next stage is being collected */
     int rc;                             /* of the round's exchanges */
@@ -223,6 +224,8 @@ struct share_part { /* a rank's part of something in the flat order */
 /* Every rank's part of a stage; *all as share_place, until the next but one. Every rank calls it for all stages, from
  * the first on; with one rank *all is the buffer. */
 int share_collect(struct share *s, const struct share_part *mine, int stage, struct span *all, struct error *err);
+/* The model's vectors from all ranks' masters, where matrices alone were packed. */
+int share_vectors(struct share *s, const struct model *m, struct buffer *masters, struct error *err);
 /* This rank's part of the stage's own elements, which stand whole in their window. With one rank nothing. */
 void share_keep(const struct share *s, int stage, struct buffer *part);
 /* This rank's part of data [n_element]. */

@@ -43,8 +43,11 @@ int share_inner_levels(int n_rank, int n_leaf)
     return n;
 }
 
-static int make_staging(struct share *s, struct error *err)
+static int make_staging(struct share *s, const struct model *m, struct error *err)
 {
+    size_t vectors = 1;
+    for (int i = 0; i < m->n_group; i++)
+        vectors += m->groups[i].is_vector ? (size_t)m->groups[i].n : 0;
     size_t room = (size_t)s->cut.n_rank * (size_t)s->cut.widest * 4,
            blocks = (size_t)(s->cut.n_element / CUT_BLOCK + 1);
     int apart = !buffer_host(s->in);
@@ -55,7 +58,9 @@ static int make_staging(struct share *s, struct error *err)
     s->at = mem_alloc((size_t)s->cut.n_rank * sizeof *s->at);
     s->line = mem_alloc((size_t)s->cut.n_region * sizeof *s->line);
     s->sums = mem_alloc(blocks * sizeof *s->sums);
-    int ready = s->arrived && s->pieces && s->gathered && s->at && s->line && s->sums && (!apart || s->out);
+    s->vectors = mem_alloc(vectors * sizeof *s->vectors);
+    int ready =
+        s->arrived && s->pieces && s->gathered && s->at && s->line && s->sums && s->vectors && (!apart || s->out);
     return ready ? 0 : error_set_nomem(err, 2 * room, "what ranks exchange");
 }
 
@@ -82,7 +87,7 @@ int share_init(struct share *s, const struct model *m, const struct share_wish *
     rc = rc ? rc
             : buffer_new(&s->squares, d, ((size_t)s->cut.n / CUT_BLOCK + 1) * sizeof(double), "the gradient's norm",
                          err);
-    return rc ? rc : make_staging(s, err);
+    return rc ? rc : make_staging(s, m, err);
 }
 
 void share_deinit(struct share *s)
@@ -95,6 +100,7 @@ void share_deinit(struct share *s)
     mem_free(s->at);
     mem_free(s->line);
     mem_free(s->sums);
+    mem_free(s->vectors);
     buffer_free(s->sum);
     buffer_free(s->in);
     buffer_free(s->squares);

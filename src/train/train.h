@@ -179,6 +179,7 @@ struct train_share {
     int n_rank, n_leaf, rounds;                    /* rounds: leaves that it computes, one after the other */
     int is_whole;                                  /* a leaf's gradient is, since some leaf has several micro-batches */
     double weights, sharded, windows, activations; /* bytes: packed; its part of masters, moments and sums; ... */
+    double master;                                 /* bytes that come back of a value */
     double sent;                                   /* bytes, of the rank that sends most */
     /* elements by when their gradient is ready, from the last to the first: behind the layers, of one layer, the rest;
      * an adapter has none but the rest, and n_layer is 0 */

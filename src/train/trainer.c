@@ -108,18 +108,29 @@ static void pack_stage(struct trainer *t, int stage, struct span all, uint64_t n
         model_pack_range(t->m, t->q, all, (struct flat_range){s->first, s->last}, noise);
 }
 
-/* From the masters of all. */
+/* From the masters of all. Whoever has a part of matrices in bf16 rounds it before it goes to the others, unless that
+ * is at random and a matter of places in a matrix; behind an update its sum of gradients is room for that. */
 static int pack_all(struct trainer *t, uint64_t noise, struct error *err)
 {
-    const struct share_part masters = {t->masters, sizeof(float)};
-    int rc = 0;
-    for (int i = 0; !rc && i < t->share.cut.n_stage; i++) {
-        struct span all;
-        rc = share_collect(&t->share, &masters, i, &all, err);
-        if (!rc)
-            pack_stage(t, i, span_at(all, (size_t)t->share.cut.stages[i].first * 4), noise);
+    int rounds = dist_size() > 1 && !t->m->lora && t->m->dtype == DTYPE_BF16 && !noise, rc = 0;
+    struct share_part part = {t->masters, sizeof(float)};
+    if (rounds) {
+        part = (struct share_part){t->share.sum, dtype_size(DTYPE_BF16)};
+        tensor_cast(t->q, &(struct cast_args){
+                              (size_t)t->share.cut.n, {t->masters, 0}, DTYPE_F32, {part.buffer, 0}, DTYPE_BF16});
     }
-    return rc;
+    for (int i = 0; !rc && i < t->share.cut.n_stage; i++) {
+        const struct stage *s = &t->share.cut.stages[i];
+        struct span all;
+        if ((rc = share_collect(&t->share, &part, i, &all, err)))
+            break;
+        all = span_at(all, (size_t)s->first * part.size);
+        if (rounds)
+            model_pack_rounded(t->m, t->q, all, (struct flat_range){s->first, s->last});
+        else
+            pack_stage(t, i, all, noise);
+    }
+    return rc || !rounds ? rc : share_vectors(&t->share, t->m, t->masters, err);
 }
 
 static int update_weights(struct trainer *t, double lr, double grad_norm, struct error *err)
