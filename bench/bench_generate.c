@@ -47,6 +47,8 @@ static int read_work(struct work *w, const json_t *root, const char *name)
             continue;
         *w = works[t];
         const json_t *list = json_object_get(json_object_get(root, "ids"), w->key);
+        if (json_array_size(list) < (size_t)w->n)
+            w->n = (int)json_array_size(list);
         for (int i = 0; i < w->n; i++) {
             const json_t *one = json_array_get(list, (size_t)i);
             append(w, i, w->max_new ? one : json_array_get(one, 0));

@@ -2,8 +2,8 @@
 /* Products at SmolLM2-135M's shapes against the measured limit of this processor and, when built with
  *   make BUILD=build/bench bench-bins CFLAGS=-DBENCH_DNNL LDLIBS="-ldnnl -lgomp"
  * against oneDNN with packed weights, interleaved, median of 7. Usage: bench_linear [f32|bf16|q8|q4_1|...] [threads]
- * [forward|dx|dw] [rows] The K types are taken at TinyLlama-1.1B's shapes. With one thread times are the thread's own
- * (so that other processes disturb less), and the limit is one core's. */
+ * [forward|dx|dw] [rows, 0: all] [large] The K types, and with large every type, are taken at TinyLlama-1.1B's shapes.
+ * With one thread times are the thread's own (so that other processes disturb less), and the limit is one core's. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "bench/multipliers.h"
@@ -22,7 +22,7 @@ void omp_set_num_threads(int n); /* oneDNN's threads are OpenMP's */
 enum { REPEATS = 7, MOST_M = 2048, MOST_K = 5632, SHAPES = 5 };
 static const int small[SHAPES][2] = {{576, 576}, {960, 576}, {3072, 576}, {576, 1536}, {49152, 576}},
                  large[SHAPES][2] = {{2048, 2048}, {2560, 2048}, {11264, 2048}, {2048, 5632}, {32000, 2048}};
-static const int rows[] = {1, 5, 32, 160, 2048};
+static const int rows[] = {1, 5, 20, 32, 80, 160, 512, 2048};
 
 struct setting {
     struct device *d;
@@ -31,7 +31,7 @@ struct setting {
     const char *what;
     struct buffer *x, *x_bf16, *y, *w, *borders;
     struct weight *weight;
-    int m, n, k;
+    int m, n, k, large;
     double limit; /* GFLOP/s of a thread; 0: not known */
 };
 
@@ -278,7 +278,7 @@ static void fill(const struct setting *s, struct buffer *b, size_t bytes, enum d
 
 static int bench(struct setting *s, int only, struct error *err)
 {
-    const int(*shapes)[2] = s->t >= DTYPE_Q4_K ? large : small;
+    const int(*shapes)[2] = s->t >= DTYPE_Q4_K || s->large ? large : small;
     size_t most = (size_t)49152 * 576 * 4 + (size_t)MOST_M * MOST_K * 4;
     enum dtype from = s->t > DTYPE_Q8 ? s->t : DTYPE_F32; /* any bytes are blocks */
     if (buffer_new(&s->x, s->d, (size_t)MOST_M * MOST_K * 4, "x", err) ||
@@ -312,7 +312,8 @@ int main(int argc, char **argv)
 {
     struct error err = {0};
     struct setting s = {.t = argc > 1 ? dtype_of_name(argv[1], DTYPE_BF16) : DTYPE_BF16,
-                        .what = argc > 3 ? argv[3] : "forward"};
+                        .what = argc > 3 ? argv[3] : "forward",
+                        .large = argc > 5 && !strcmp(argv[5], "large")};
     struct device_options options = {.n_thread = argc > 2 ? atoi(argv[2]) : 0};
     if (device_open(&s.d, DEVICE_CPU, &options, &err)) {
         fprintf(stderr, "%s\n", err.message);

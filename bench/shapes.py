@@ -29,8 +29,8 @@ def work_json():
     draw = random.Random(5)
     some = lambda n: [draw.randrange(FIRST_PIECE, N_VOCAB) for _ in range(n)]
     path = os.path.join(args.models, "work.json")
-    ids = {"one": [some(32)], "prefill": [some(512)], "beams": [some(draw.randrange(60, 120)) for _ in range(16)], "W5a": [],
-           "W5b": [[some(128), some(128)] for _ in range(8)]}
+    ids = {"one": [some(32)], "prefill": [some(512)], "beams": [some(draw.randrange(60, 120)) for _ in range(16)][:args.prompts], "W5a": [],
+           "W5b": [[some(args.row_tokens // 2), some(args.row_tokens // 2)] for _ in range(8)]}
     json.dump({"ids": ids}, open(path, "w"))
     return path
 
@@ -149,6 +149,8 @@ parser.add_argument("--shape", default="tinyllama-1.1b")
 parser.add_argument("--python", default=sys.executable, help="the interpreter that has transformers and peft (bench/requirements.txt)")
 parser.add_argument("--llama-python", default="", help="the one that has llama-cpp-python")
 parser.add_argument("--only", type=words, default=words("start one prefill beams lora"), help="works, or works with a type (one-q8_0)")
+parser.add_argument("--prompts", type=int, default=16, help="of beams: fewer take less time")
+parser.add_argument("--row-tokens", type=int, default=256, help="of lora, likewise")
 parser.add_argument("--repeats", type=int, default=3)
 args = parser.parse_args()
 args.llama_python = args.llama_python or args.python

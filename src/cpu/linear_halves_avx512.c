@@ -48,6 +48,6 @@ static void run_flushed(const struct product_call *c)
 const struct product_kernel kernel_halves_avx512 = {.lanes = &lanes_avx512,
                                                     .form = FORM_HALVES,
                                                     .rows = TILE_ROWS,
-                                                    .ahead_least = 3,
+                                                    .ahead_least = 2,
                                                     .at_once = at_once,
                                                     .run = run_flushed};

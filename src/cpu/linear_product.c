@@ -6,10 +6,12 @@
 #include "base/clamp.h"
 
 #include <string.h>
+#include <unistd.h>
 
 enum {
     GROUP_BYTES = 256 << 10,
     ONE_GROUP_BYTES = 384 << 10,
+    FAR_PANELS_BYTES = 8 << 20,
     FEW_PANELS_BYTES = 64 << 10,
     ROOM_BYTES = 3 << 20,
     PANELS_BYTES = 12 << 20,
@@ -281,8 +283,8 @@ static int64_t ahead_of(const struct product *p, int64_t next, int n_next)
     return (int64_t)most;
 }
 
-/* The parts that come next, to be fetched from memory while n_block blocks are computed. One or two blocks are bound by
- * memory anyway; many leave time enough. */
+/* The parts that come next, to be fetched from memory while n_block blocks are computed. One block is bound by memory
+ * anyway; many leave time enough. */
 static void look_ahead(struct visit *v, int64_t next, int n_next, int64_t n_block)
 {
     const struct product *p = v->p;
@@ -399,6 +401,13 @@ static void prepare_rows(struct queue *q, struct product *p)
             prepare_block(p, i, 0);
 }
 
+/* What a group's rows may take. Panels that come from memory for every group are worth half a second-level cache. */
+static int64_t group_bytes(int64_t panels)
+{
+    int64_t half = sysconf(_SC_LEVEL2_CACHE_SIZE) / 2;
+    return panels > FAR_PANELS_BYTES && half > ONE_GROUP_BYTES ? half : GROUP_BYTES;
+}
+
 /* Groups of equal size that fit the cache beside panels and sums, in blocks of equal size; a few rows more are not
  * worth reading the panels twice. Where rows are many and the weights are of few bytes, each thread has its own groups,
  * the rows that it has in other operators too: what another wrote comes slowly where they share no cache. */
@@ -406,9 +415,9 @@ static void deal_rows(struct deal *d, int n_thread)
 {
     const struct product *p = d->p;
     int rows = p->kernel->rows;
-    int64_t m = p->last_row - p->first_row, bytes = m * row_bytes(p),
-            most = bytes <= ONE_GROUP_BYTES ? m + rows - 1 : GROUP_BYTES / (row_bytes(p) + 1);
-    int64_t panels = (p->last_part - p->first_part) * p->part_panels * (int64_t)panel_bytes(p, p->k);
+    int64_t panels = (p->last_part - p->first_part) * p->part_panels * (int64_t)panel_bytes(p, p->k),
+            m = p->last_row - p->first_row, bytes = m * row_bytes(p), group = group_bytes(panels),
+            most = bytes <= ONE_GROUP_BYTES || bytes <= group ? m + rows - 1 : group / (row_bytes(p) + 1);
     if (p->kernel->form != FORM_TILES &&
         (p->past_caches ? !d->ready || panels <= ONE_GROUP_BYTES : panels <= FEW_PANELS_BYTES))
         most = 4 * rows; /* panels are in the cache whatever the group; the output is then written nearly in order */
