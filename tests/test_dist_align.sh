@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# isara align by 3 processes under MPI leaves the run directory of one process: attempts, models, evaluation, journal; stopped by a signal to one rank it goes on with 2.
+# isara align by 3 processes under MPI, stopped by a signal to one, that goes on with 2 leaves the run directory of one process: attempts, models, evaluation, journal.
 set -u
 : "${BUILD:=build}"
 ISARA="${ISARA:-$PWD/$BUILD/isara}"
@@ -24,18 +24,15 @@ digest "$tmp/alone" >"$tmp/wanted"
 grep -q "round-2/model/model.safetensors" "$tmp/wanted" && grep -q student "$tmp/wanted" || say "wanted two tuned models and a student's answers, found $(cat "$tmp/wanted" "$tmp/log")"
 same() { digest "$1" | diff - "$tmp/wanted" >"$tmp/diff" || say "$2: $(cat "$tmp/diff"; tail -3 "$tmp/log")"; }
 
-ranks 3 $align --output "$tmp/three" >"$tmp/log" 2>&1
-same "$tmp/three" "3 ranks"
-grep -q "decoding rows by rank: [1-9][0-9]*, [1-9][0-9]*, [1-9]" "$tmp/log" || say "3 ranks: not all took part: $(cat "$tmp/log")"
-
 ranks 3 $align --output "$tmp/stopped" >"$tmp/log" 2>&1 & pid=$!
 for i in $(seq 500); do [ -s "$tmp/stopped/round-1/model/log.jsonl" ] && break; sleep 0.01; done
 kill -TERM "$(pgrep -f -- "isara-mpi align.*--output $tmp/stopped" | tail -1)"
 wait $pid; rc=$?
 [ $rc = 75 ] || say "SIGTERM to one of 3 ranks: exit code $rc, $(cat "$tmp/log")"
+grep -q "decoding rows by rank: [1-9][0-9]*, [1-9][0-9]*, [1-9]" "$tmp/log" || say "3 ranks: not all took part: $(cat "$tmp/log")"
 ranks 2 $align --output "$tmp/stopped" >"$tmp/log" 2>&1
 same "$tmp/stopped" "stopped at 3 ranks, on with 2"
 
 ranks 2 ${align/--gradient-leaves 4/} --output "$tmp/bad" >"$tmp/log" 2>&1; rc=$?
-[ $rc = 2 ] && grep -q "^isara align: 2 processes share the 1 leaves.*--gradient-leaves" "$tmp/log" || say "2 ranks and one leaf: exit code $rc, $(cat "$tmp/log")"
+[ $rc = 2 ] && grep -q "^isara align: .*2 processes share the 1 leaves.*--gradient-leaves" "$tmp/log" || say "2 ranks and one leaf: exit code $rc, $(cat "$tmp/log")"
 exit $fails
