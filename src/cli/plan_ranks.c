@@ -33,7 +33,7 @@ static void say_times(const struct plan_ranks *r)
         printf("             more than %d rank%s do not pay: the next step up is less than %.1f times as fast\n", last,
                last > 1 ? "s" : "", PLAN_PAYS);
     else
-        printf("             up to %d ranks, which is one for each row of a step at most, more of them pay\n", last);
+        printf("             up to %d ranks, one for each row of a step at most, more of them pay\n", last);
 }
 
 void cli_plan_ranks(const struct plan_ranks *r, const struct tokenizer *t, const struct plan_asked *asked)
