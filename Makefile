@@ -46,7 +46,8 @@ ARM_SRC := $(wildcard src/cpu/*_neon.c src/cpu/*_arm.c)
 MPI    ?=
 MPI_PKG := $(if $(filter-out 1,$(MPI)),$(MPI),mpi-c)
 MPI_LIBS = $(shell pkg-config --libs $(MPI_PKG))
-SKIP_SRC := src/dist/dist_$(if $(MPI),none,mpi).c $(if $(filter x86_64,$(ARCH)),$(ARM_SRC),$(X86_SRC)) $(if $(CURL),src/io/endpoint_none.c src/io/fetch_none.c,src/io/endpoint_curl.c src/io/fetch_curl.c) \
+MPI_SRC := src/dist/dist_mpi.c src/dist/dist_watch.c src/dist/dist_door.c
+SKIP_SRC := $(if $(MPI),src/dist/dist_none.c,$(MPI_SRC)) $(if $(filter x86_64,$(ARCH)),$(ARM_SRC),$(X86_SRC)) $(if $(CURL),src/io/endpoint_none.c src/io/fetch_none.c,src/io/endpoint_curl.c src/io/fetch_curl.c) \
             $(if $(MHD),src/serve/http_none.c,$(wildcard src/serve/*_mhd.c))
 
 LIB_SRC := $(filter-out src/cli/main.c $(SKIP_SRC),$(wildcard src/*/*.c))
@@ -74,8 +75,9 @@ PRELOAD := $(if $(SAN),,$(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/preload/*.
 $(BUILD)/tests/preload/%.so: tests/preload/%.c
 	@mkdir -p $(@D)
 	@$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -fPIC $(WARN) -shared -o $@ $<
-# Where MPI is installed, its program is tested too.
-MPI_BIN := $(if $(SAN),,$(shell pkg-config --exists $(MPI_PKG) 2>/dev/null && echo $(BUILD)/isara-mpi))
+# Where MPI is installed, its program is tested too; where MPICH stands beside another, both.
+has_pkg = $(shell pkg-config --exists $(1) 2>/dev/null && echo 1)
+MPI_BIN := $(if $(SAN),,$(if $(call has_pkg,$(MPI_PKG)),$(BUILD)/isara-mpi) $(if $(call has_pkg,mpich),$(BUILD)/isara-mpich))
 tests: $(TEST_BIN) $(FUZZ_BIN) $(PRELOAD) $(MPI_BIN) $(BUILD)/tools/make_shape
 bench-bins: $(BENCH_BIN)
 tool-bins: $(TOOL_BIN)
@@ -108,10 +110,17 @@ $(LIB): $(LIB_OBJ)
 $(BUILD)/isara: $(BUILD)/src/cli/main.o $(LIB)
 	@echo "  LD $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(MHD_LIBS) $(LDLIBS_ALL)
+$(BUILD)/src/dist/mpich.o: src/dist/dist_mpi.c Makefile
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS_ALL) $(shell pkg-config --cflags mpich) -MMD -MP -c -o $@ $<
 # The same program over MPI, of the same objects, for its tests.
-$(BUILD)/isara-mpi: $(BUILD)/src/cli/main.o $(BUILD)/src/dist/dist_mpi.o $(LIB_OBJ)
+MPI_OBJ = $(BUILD)/src/cli/main.o $(filter-out %/dist_mpi.o,$(MPI_SRC:%.c=$(BUILD)/%.o)) $(LIB_OBJ)
+$(BUILD)/isara-mpi: $(BUILD)/src/dist/dist_mpi.o $(MPI_OBJ)
 	@echo "  LD $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $(filter-out %/dist_none.o,$^) $(MHD_LIBS) $(LDLIBS_ALL) $(MPI_LIBS)
+$(BUILD)/isara-mpich: $(BUILD)/src/dist/mpich.o $(MPI_OBJ)
+	@echo "  LD $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $(filter-out %/dist_none.o,$^) $(MHD_LIBS) $(LDLIBS_ALL) $(shell pkg-config --libs mpich)
 $(WORLD_LIB): $(WORLD_SRC:%.c=$(BUILD)/%.o)
 	@rm -f $@; ar rcs $@ $^
 $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_serve_*.c)): $(BUILD)/tests/served.o

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # isara align by 3 processes under MPI, stopped by a signal to one, that goes on with 2 leaves the run directory of one process: attempts, models, evaluation, journal.
 set -u
+. tests/ranks.sh
 : "${BUILD:=build}"
 ISARA="${ISARA:-$PWD/$BUILD/isara}"
 MPI="$PWD/$BUILD/isara-mpi"
@@ -26,7 +27,7 @@ same() { digest "$1" | diff - "$tmp/wanted" >"$tmp/diff" || say "$2: $(cat "$tmp
 
 ranks 3 $align --output "$tmp/stopped" >"$tmp/log" 2>&1 & pid=$!
 for i in $(seq 500); do [ -s "$tmp/stopped/round-1/model/log.jsonl" ] && break; sleep 0.01; done
-kill -TERM "$(pgrep -f -- "isara-mpi align.*--output $tmp/stopped" | tail -1)"
+kill -TERM "$(rank_pid 1 "--output $tmp/stopped")"
 wait $pid; rc=$?
 [ $rc = 75 ] || say "SIGTERM to one of 3 ranks: exit code $rc, $(cat "$tmp/log")"
 grep -q "decoding rows by rank: [1-9][0-9]*, [1-9][0-9]*, [1-9]" "$tmp/log" || say "3 ranks: not all took part: $(cat "$tmp/log")"

@@ -3,6 +3,7 @@
 # isara generate, score and embed by 2 and 3 processes under MPI write the bytes of one process; stopped by a signal to one rank or killed, a run goes on with
 # another number of them; a rank that reads another model ends all with one line.
 set -u
+. tests/ranks.sh
 : "${BUILD:=build}"
 ISARA="${ISARA:-$PWD/$BUILD/isara}"
 MPI="$PWD/$BUILD/isara-mpi"
@@ -48,7 +49,7 @@ cat models/seeds.jsonl models/seeds.jsonl | awk '{ sub(/}$/, ", \"max_new_tokens
 $ISARA ${long/%long/whole} --threads 1 >/dev/null 2>&1
 end() { # SIGNAL LINES: to the last rank, once so many records are written
   for i in $(seq 800); do [ "$(cat "$tmp/long.partial" 2>/dev/null | wc -l)" -gt $2 ] && break; sleep 0.01; done
-  kill -$1 "$(pgrep -f -- "isara-mpi generate.*--output $tmp/long" | tail -1)"; }
+  kill -$1 "$(rank_pid 1 "--output $tmp/long")"; }
 ranks 3 $long >"$tmp/log" 2>&1 & pid=$!
 end KILL 5; wait $pid 2>/dev/null
 ranks 2 $long >"$tmp/log" 2>&1 & pid=$!

@@ -3,7 +3,7 @@
 # One training by 1, 2, 3 and 4 processes under MPI leaves the bytes of one process: of the weights, of an adapter, of the log; killed or stopped with one number
 # of ranks it goes on with another; a rank that reads other data ends all of them with one line.
 set -u
-: "${BUILD:=build}"
+. tests/ranks.sh
 ISARA="${ISARA:-$PWD/$BUILD/isara}"
 MPI="$PWD/$BUILD/isara-mpi"
 [ -x "$MPI" ] && command -v mpirun >/dev/null || { echo "skipped: no MPI is installed (libopenmpi-dev or libmpich-dev)"; exit 77; }
@@ -68,7 +68,7 @@ sums "$tmp/on" | cmp -s - <(sums "$tmp/full-alone") || say "killed at 4 ranks an
 # A signal to one rank is one to all.
 ranks 2 train $common --dtype f32 --max-steps 400 --output "$tmp/signal" >"$tmp/log" 2>&1 & pid=$!
 for i in $(seq 400); do [ -s "$tmp/signal/log.jsonl" ] && break; sleep 0.02; done
-kill -TERM "$(pgrep -f -- "isara-mpi train.*--output $tmp/signal" | tail -1)"
+kill -TERM "$(rank_pid 1 "--output $tmp/signal")"
 wait $pid; rc=$?
 [ $rc = 75 ] && [ -s "$tmp/signal/checkpoint.safetensors" ] || say "SIGTERM to one of two ranks: exit code $rc, $(ls "$tmp/signal"), $(tail -3 "$tmp/log")"
 

@@ -9,7 +9,7 @@ static volatile sig_atomic_t requested, patient;
 
 static void handler(int number)
 {
-    if (requested && !(patient && number == SIGINT))
+    if (requested && number != SIGUSR1 && !(patient && number == SIGINT))
         _exit(128 + number);
     requested = number;
 }
@@ -30,6 +30,7 @@ void interrupt_install(void)
     action.sa_flags = SA_RESTART;
     take(SIGINT, &action);
     take(SIGTERM, &action);
+    take(SIGUSR1, &action);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file over the size limit is a failed write with its own line */
 }
@@ -59,5 +60,6 @@ int interrupt_check(struct error *err)
     int number = requested;
     if (!number)
         return 0;
-    return error_set(err, ERROR_INTERRUPTED, "interrupted by %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
+    const char *name = number == SIGTERM ? "SIGTERM" : "SIGINT";
+    return error_set(err, ERROR_INTERRUPTED, "interrupted by %s", number == SIGUSR1 ? "SIGUSR1" : name);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SIGINT and SIGTERM: the first asks long work to stop at the next safe point (exit code 75); a second ends the process
- * at once with 128 + signal. A signal that is ignored at the start stays ignored. Only src/cli installs the handlers;
- * the library asks interrupt_requested(). */
+/* SIGINT, SIGTERM and SIGUSR1 (which mpirun and Slurm pass on to a job that is to save and end): the first asks long
+ * work to stop at the next safe point (exit code 75); a second SIGINT or SIGTERM ends the process at once with 128 +
+ * signal. A signal that is ignored at the start stays ignored. Only src/cli installs the handlers; the library asks
+ * interrupt_requested(). */
 #ifndef BASE_INTERRUPT_H
 #define BASE_INTERRUPT_H
 

@@ -75,7 +75,7 @@ static void say_how(const struct talk_answer *a, const char *who)
 /* An interruption ends the answer and nothing else; another signal ends it all. */
 static void take_signal(struct conversation *c)
 {
-    if (interrupt_requested() != SIGTERM)
+    if (interrupt_requested() != SIGTERM && interrupt_requested() != SIGUSR1)
         interrupt_clear();
     else
         c->ended = 1;

@@ -13,19 +13,34 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-/* What all ranks know is told once. */
+/* Beside whatever the main thread writes. */
+static void speak(const char *line)
+{
+    char text[1400];
+    int n = snprintf(text, sizeof text, "%s%s\n", isatty(2) ? "\r\033[K" : "", line);
+    (void)!write(2, text, n < (int)sizeof text ? (size_t)n : sizeof text);
+}
+
+/* What all ranks know is told once, and so is what one of them knows. */
 static int fail(const struct verb *verb, const struct error *err, int rc)
 {
     terminal_end();
-    char text[sizeof err->message + 1], who[32] = "";
+    char text[sizeof err->message + 1], who[128] = "", line[sizeof text + sizeof who + 64];
+    int code = error_exit_code(rc);
     snprintf(text, sizeof text, "%s", err->message[0] ? err->message : error_name(rc));
     printable(text);
-    if (dist_number(dist_rank()) > 0)
-        snprintf(who, sizeof who, "rank %d: ", dist_number(dist_rank()));
+    if (*dist_host() && strncmp(text, "rank ", 5)) /* unless it says which */
+        snprintf(who, sizeof who, "rank %d on %s: ", dist_number(dist_rank()), dist_host());
+    snprintf(line, sizeof line, "isara%s%s: %s%s", verb ? " " : "", verb ? verb->name : "", who, text);
+    if (!dist_agreed()) {
+        fflush(stdout);
+        dist_last_word(line, code);
+    }
     if (dist_rank() == 0 || !dist_agreed())
-        fprintf(stderr, "isara%s%s: %s%s\n", verb ? " " : "", verb ? verb->name : "", who, text);
-    return error_exit_code(rc);
+        fprintf(stderr, "%s\n", line);
+    return code;
 }
 
 static int check_ranks(const struct verb *verb, struct error *err)
@@ -176,6 +191,7 @@ static int start(int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct error err = {0};
+    dist_speak_by(speak);
     int rc = dist_start(&argc, &argv, &err);
     int code = finish(rc ? fail(NULL, &err, rc) : start(argc, argv));
     dist_end(code);

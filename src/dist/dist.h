@@ -8,6 +8,8 @@
 #include "base/buf.h"
 #include "base/error.h"
 
+/* Before dist_start: how it is told, from any thread, that a rank is lost. */
+void dist_speak_by(void (*speak)(const char *line));
 /* Before anything else. ERROR_CONFIG: this is one of several copies that know nothing of each other, as srun or mpirun
  * start them without the MPI that the program was built with. */
 int dist_start(int *argc, char ***argv, struct error *err);
@@ -30,6 +32,10 @@ int dist_meet(struct error *err);
 const char *dist_kind(void); /* "one process", or the library with its version */
 /* Whether the last failure was agreed on: each rank has it, and one telling is enough. */
 int dist_agreed(void);
+const char *dist_host(void); /* that this rank runs on; "": there is but one */
+/* Of a failure that is not agreed on, with the exit code that follows: one rank's line is told for all, and all end.
+ * Returns where that cannot be done; the caller tells it then. */
+void dist_last_word(const char *line, int code);
 
 /* Bytes for a rank, or from it. */
 struct dist_piece {

@@ -6,11 +6,13 @@
 #include "base/interrupt.h"
 #include "base/mem.h"
 #include "base/threads.h"
+#include "dist/dist_watch.h"
 
 #include <mpi.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -32,8 +34,11 @@ static struct world {
     int rank, size, neighbours, agreed, threads; /* threads: what MPI_Init_thread gave */
     double sent;
     MPI_Request *requests; /* [PIECES * size] */
+    MPI_Status *statuses;  /* beside them: MPICH's MPI_STATUSES_IGNORE makes gcc warn */
     int *codes;            /* [size] */
     struct posted *posted;
+    char (*hosts)[WATCH_HOST];
+    void (*speak)(const char *line);
     char kind[MPI_MAX_LIBRARY_VERSION_STRING];
 } world = {.size = 1, .neighbours = 1};
 
@@ -57,8 +62,9 @@ static int failed(int code, const char *what, struct error *err)
 {
     char text[MPI_MAX_ERROR_STRING];
     int n = 0;
+    watch_hold(); /* a rank that is lost is the better reason */
     MPI_Error_string(code, text, &n);
-    return error_set(err, ERROR_FAILED, "rank %d: %s: MPI says %.*s", world.rank, what, n, text);
+    return error_set(err, ERROR_FAILED, "rank %d on %s: %s: MPI says %.*s", world.rank, dist_host(), what, n, text);
 }
 
 /* The library's name and version: what stands before its second comma or the end of its first line. */
@@ -93,9 +99,49 @@ int dist_neighbours(void)
     return world.neighbours;
 }
 
+void dist_speak_by(void (*speak)(const char *line))
+{
+    world.speak = speak;
+}
+
+/* Ranks that nobody watches are told of, and work. */
+static void tell_unwatched(const int *codes)
+{
+    char line[256];
+    int r = 0;
+    while (r < world.size && !codes[r])
+        r++;
+    if (r == world.size || world.rank > 0)
+        return;
+    snprintf(line, sizeof line,
+             "isara: warning: rank %d on %s has no TCP connection to rank 0: if it hangs, nobody will see it", r,
+             world.hosts[r]);
+    world.speak(line);
+}
+
+static int watch_all(struct error *err)
+{
+    struct watch_team team = {world.rank, world.size, (const char(*)[WATCH_HOST])world.hosts};
+    struct door door = {0};
+    char name[MPI_MAX_PROCESSOR_NAME] = "", host[WATCH_HOST] = "";
+    int n = 0;
+    MPI_Get_processor_name(name, &n);
+    snprintf(host, sizeof host, "%.63s", name);
+    int rc = dist_gather_all(host, sizeof host, world.hosts, err);
+    if (!rc && world.rank == 0)
+        watch_open(&team, &door, NULL);
+    rc = rc ? rc : dist_broadcast(&door, sizeof door, 0, err);
+    int alone = rc ? rc : watch_join(&team, &door, NULL);
+    rc = rc ? rc : dist_gather_all(&alone, sizeof alone, world.codes, err);
+    if (!rc)
+        tell_unwatched(world.codes);
+    return rc;
+}
+
 int dist_start(int *argc, char ***argv, struct error *err)
 {
     const char *tasks = getenv("SLURM_NTASKS");
+    watch_prepare(world.speak, NULL);
     int rc = MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &world.threads);
     if (rc)
         return failed(rc, "beginning", err);
@@ -105,8 +151,10 @@ int dist_start(int *argc, char ***argv, struct error *err)
     group = (struct group){MPI_COMM_WORLD, MPI_COMM_NULL, world.rank, world.size, 0, 1, 0};
     read_kind();
     world.requests = mem_alloc((size_t)world.size * PIECES * sizeof *world.requests);
+    world.statuses = mem_alloc((size_t)world.size * PIECES * sizeof *world.statuses);
     world.codes = mem_alloc((size_t)world.size * sizeof *world.codes);
-    if (!world.requests || !world.codes)
+    world.hosts = mem_calloc((size_t)world.size, sizeof *world.hosts);
+    if (!world.requests || !world.statuses || !world.codes || !world.hosts)
         return error_set_nomem(err, 64, "what ranks exchange");
     if (world.size == 1 && tasks && atol(tasks) > 1)
         return error_set(err, ERROR_CONFIG,
@@ -114,7 +162,8 @@ int dist_start(int *argc, char ***argv, struct error *err)
                          "start them with mpirun inside of sbatch, or with an srun --mpi that this MPI understands "
                          "(srun --mpi=list), or one alone (unset SLURM_NTASKS)",
                          tasks, world.kind);
-    return world.size > 1 ? share_machine(err) : 0;
+    rc = world.size > 1 ? share_machine(err) : 0;
+    return rc || world.size == 1 ? rc : watch_all(err);
 }
 
 /* Frees what has left. */
@@ -149,15 +198,33 @@ static void end_courier(void)
 
 void dist_end(int code)
 {
-    if (code && world.size > 1 && !dist_agreed())
+    int alone = code && world.size > 1 && !dist_agreed(); /* in its failure */
+    if (alone) {
+        watch_close(code);
         MPI_Abort(MPI_COMM_WORLD, code);
+    }
     for (struct posted *p = world.posted; p; p = p->next)
         MPI_Wait(&p->request, MPI_STATUS_IGNORE);
     forget_sent(NULL);
     end_courier();
+    if (code) /* known to all: what started us may end some before others */
+        watch_close(0);
     mem_free(world.requests);
+    mem_free(world.statuses);
     mem_free(world.codes);
     MPI_Finalize();
+    watch_close(0);
+    mem_free(world.hosts);
+}
+
+const char *dist_host(void)
+{
+    return world.hosts && world.size > 1 ? world.hosts[world.rank] : "";
+}
+
+void dist_last_word(const char *line, int code)
+{
+    watch_last_word(line, code);
 }
 
 int dist_rank(void)
@@ -225,7 +292,7 @@ static int wait_all(MPI_Request *requests, int n, long longest, struct error *er
     struct timespec pause = {0, SHORTEST};
     int done = 0;
     for (;;) {
-        int rc = MPI_Testall(n, requests, &done, MPI_STATUSES_IGNORE);
+        int rc = MPI_Testall(n, requests, &done, world.statuses);
         if (rc)
             return failed(rc, "exchanging", err);
         if (done)
@@ -313,7 +380,7 @@ int dist_is_done(void)
 {
     int done = 0;
     if (!courier.is_there)
-        return !MPI_Testall(courier.n, world.requests, &done, MPI_STATUSES_IGNORE) && done;
+        return !MPI_Testall(courier.n, world.requests, &done, world.statuses) && done;
     pthread_mutex_lock(&courier.lock);
     done = !courier.works;
     pthread_mutex_unlock(&courier.lock);
@@ -356,12 +423,9 @@ int dist_gather_all(const void *mine, size_t bytes, void *all, struct error *err
 static int tell_failure(int root, int rc, struct error *err)
 {
     struct error told = {0}, unheard = {0};
-    char host[MPI_MAX_PROCESSOR_NAME] = "";
-    int n = 0;
     if (group.rank == root) {
-        MPI_Get_processor_name(host, &n);
         error_set(&told, rc, "%s", err && err->message[0] ? err->message : error_name(rc));
-        error_prefix(&told, "rank %d on %s", dist_number(root), host);
+        error_prefix(&told, "rank %d on %s", dist_number(root), dist_host());
     }
     if (dist_broadcast(&told, sizeof told, root, &unheard))
         return error_set(err, ERROR_FAILED, "%s", unheard.message);
