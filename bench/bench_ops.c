@@ -347,7 +347,7 @@ static void bench_optimizer(struct bench *b)
         streams[i] = cpu_ptr(all[i]);
     double limit = stream_limit(b, n);
     TIME("sum_squares 32M", 4.0 * (double)n, 2.0 * (double)n,
-         tensor_sum_squares(b->q, &(struct sum_squares_args){n, g, out, 0}));
+         tensor_sum_squares(b->q, &(struct sum_squares_args){.n = n, .x = g, .out = out}));
     TIME("adamw 32M", 28.0 * (double)n, 12.0 * (double)n,
          tensor_adamw(b->q, &(struct adamw_args){n, p, g, m, v, 1e-4f, 0.9f, 0.999f, 1e-8f, 0.1f, 1, 0.1f, 0.001f,
                                                  DTYPE_F32, 0, 0, NULL, 0, 0}));
