@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What a session has told about the requests of one round. */
 struct told {
@@ -363,6 +364,37 @@ static void what_a_session_was_not_made_for_is_named(void **state)
     device_close(d);
 }
 
+/* LLaMA-7B's shape, 512 long prompts with beams of 5: keys and values of all in flight would take 100 GiB, but the
+ * engine holds what fits into a quarter of the memory and lets the others wait. */
+static void what_a_run_takes_is_what_fits_at_a_time(void **state)
+{
+    (void)state;
+    static struct generate_load loads[512];
+    const struct model_desc d = {.n_layer = 32,
+                                 .n_embd = 4096,
+                                 .n_head = 32,
+                                 .n_kv_head = 32,
+                                 .head_dim = 128,
+                                 .n_ff = 11008,
+                                 .n_vocab = 32000,
+                                 .gated = 1};
+    struct generate_options o;
+    struct device *device;
+    generate_options_default(&o);
+    o.num_beams = 5;
+    o.max_new_tokens = 512;
+    for (int i = 0; i < 512; i++)
+        loads[i] = (struct generate_load){1400, 512};
+    assert_int_equal(device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = 1}, NULL), 0);
+    double quarter = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / 4;
+    double all = (double)generate_memory(device, &d, DTYPE_BF16, &o, loads, 512),
+           one = (double)generate_memory(device, &d, DTYPE_BF16, &o, loads, 1), each = 2.0 * 32 * 2 * 4096 * 1400;
+    assert_true(all < quarter + 2e9); /* activations and logits */
+    assert_true(all > 2 * one);
+    assert_true(one > each); /* keys and values in bf16 of one prompt, in every layer */
+    device_close(device);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +404,7 @@ int main(void)
         cmocka_unit_test(callbacks_may_submit_and_cancel),
         cmocka_unit_test(a_request_may_be_cancelled_at_its_own_token),
         cmocka_unit_test(what_a_session_was_not_made_for_is_named),
+        cmocka_unit_test(what_a_run_takes_is_what_fits_at_a_time),
     };
     int failed = cmocka_run_group_tests_name("generate_session", tests, NULL, NULL);
     everything_remote = 1;

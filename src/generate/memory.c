@@ -58,6 +58,8 @@ size_t generate_memory(const struct device *device, const struct model_desc *d, 
     }
     double most = 2.0 * (jobs + 1) * (longest + 1), layer = (double)kv_page_bytes(device, &layout);
     most = most < (double)reserved ? most : (double)reserved;
+    double allowed = (double)plan_kv_most(device, 1) / (layer * d->n_layer);
+    most = most < allowed ? most : allowed;
     double used = pages_used(o, loads, n, layout.page, in_flight(loads, n, jobs));
     used = used < most ? used : most;
     double kv = used * layer, slack = (most - used) * layer; /* a layer's pages end somewhere inside a huge one */

@@ -156,7 +156,9 @@ struct plan plan_of_limits(const struct generate_limits *l, int page);
 int plan_set_up(struct generate_engine *e, const struct plan *p, struct error *err);
 void plan_drop(struct generate_engine *e); /* the host arrays of a session */
 int plan_uses_rules(const struct generate_options *o);
-int plan_keep(const struct generate_options *o);         /* candidates it looks at */
+int plan_keep(const struct generate_options *o); /* candidates it looks at */
+/* Bytes that keys and values take at most where nobody gives a budget: a quarter of the memory, in `share` parts. */
+size_t plan_kv_most(const struct device *device, int share);
 size_t plan_page_bytes(const struct generate_engine *e); /* of one page in all layers */
 
 /* step.c */

@@ -77,6 +77,11 @@ size_t plan_page_bytes(const struct generate_engine *e)
     return kv_page_bytes(e->device, &e->layout) * (size_t)e->desc->n_layer;
 }
 
+size_t plan_kv_most(const struct device *device, int share)
+{
+    return device_memory(device).total / 4 / (share > 1 ? (size_t)share : 1);
+}
+
 /* Pages the budget allows; 0 fits: as many as the requests in flight can use. */
 static int budget_pages(const struct generate_engine *e, const struct plan *p)
 {
@@ -85,8 +90,7 @@ static int budget_pages(const struct generate_engine *e, const struct plan *p)
         size_t n = bytes / per_page;
         return n > 1 << 24 ? 1 << 24 : (int)n;
     }
-    size_t share = e->limits.share > 1 ? (size_t)e->limits.share : 1;
-    size_t quarter = device_memory(e->device).total / 4 / share, most = quarter / per_page;
+    size_t most = plan_kv_most(e->device, e->limits.share) / per_page;
     size_t jobs = (size_t)e->max_batch / (size_t)(p->max_lane ? p->max_lane : 1) + 1,
            want = 2 * jobs * ((size_t)p->max_bound + 1);
     want = (long)want < p->pages ? want : (size_t)p->pages;
