@@ -181,6 +181,10 @@ models: all $(BUILD)/tools/world $(BUILD)/tools/judge_check
 	@BUILD=$(BUILD) tools/make-models
 check-aarch64:
 	@BUILD=$(BUILD) tools/check-aarch64
+# examples/slurm/align.sbatch in a Slurm of one node (slurmctld slurmd munge openmpi-bin libopenmpi-dev), started for it alone; as root.
+check-slurm: all tests
+	@BUILD=$(BUILD) tools/check-slurm
+.PHONY: check-slurm
 fuzz:
 	@tools/fuzz
 format:
