@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# For tests that read it: the MPIs that are here, each with its program, and how ranks are started by them.
+# For tests over ranks, which read it first: the MPIs that are here, each with its program, how ranks are started by them, a directory and how a fault is told.
 : "${BUILD:=build}"
+ISARA="${ISARA:-$PWD/$BUILD/isara}"
+fails=0
+tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
+say() { echo "$1"; fails=1; }
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
 
 # program openmpi|mpich: of the two programs the one of this MPI, where it is built and can be started.
@@ -15,6 +19,10 @@ mpis() { local m; for m in openmpi mpich; do [ -z "$(program $m)" ] || echo $m; 
 launcher() { case $1 in openmpi) echo "mpirun.openmpi --oversubscribe --bind-to none" ;; mpich) echo "mpirun.mpich" ;; esac; }
 # start MPI N ARGUMENT...
 start() { local mpi=$1 n=$2; shift 2; timeout -k 1 60 $(launcher $mpi) -n "$n" "$(program $mpi)" "$@" --threads 1; }
+# mpi_of N: where there are both MPIs, one of them takes jobs of 2 ranks, the other the rest.
+mpi_of() { case "$1 $(mpis | tr '\n' ' ')" in "2 openmpi mpich ") echo mpich ;; *) mpis | head -n 1 ;; esac; }
+# ranks N ARGUMENT...
+ranks() { start "$(mpi_of $1)" "$@"; }
 # rank_pid RANK WORDS: the process of this rank among those whose command line has these words.
 rank_pid() {
   local p
@@ -22,3 +30,4 @@ rank_pid() {
     tr '\0' '\n' <"/proc/$p/environ" 2>/dev/null | grep -qxE "(OMPI_COMM_WORLD_RANK|PMI_RANK)=$1" && echo "$p" && return
   done
 }
+[ -n "$(mpis)" ] || { echo "skipped: no MPI is installed (libopenmpi-dev or libmpich-dev)"; exit 77; }

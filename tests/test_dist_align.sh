@@ -3,16 +3,6 @@
 # isara align by 3 processes under MPI, stopped by a signal to one, that goes on with 2 leaves the run directory of one process: attempts, models, evaluation, journal.
 set -u
 . tests/ranks.sh
-: "${BUILD:=build}"
-ISARA="${ISARA:-$PWD/$BUILD/isara}"
-MPI="$PWD/$BUILD/isara-mpi"
-[ -x "$MPI" ] && command -v mpirun >/dev/null || { echo "skipped: no MPI is installed (libopenmpi-dev or libmpich-dev)"; exit 77; }
-fails=0
-tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
-say() { echo "$1"; fails=1; }
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
-oversubscribe=$(mpirun --version 2>/dev/null | grep -q "Open MPI" && echo "--oversubscribe --bind-to none")
-ranks() { local n=$1; shift; timeout -k 1 60 mpirun $oversubscribe -n "$n" "$MPI" "$@" --threads 1; }
 
 head -n 28 models/seeds.jsonl >"$tmp/seeds.jsonl"
 align="align --model models/miniature-small --seeds $tmp/seeds.jsonl --holdout 4 --attempts 8 --rounds 2 --k 3 --gradient-leaves 4 --ask-max-new-tokens 32 --answer-max-new-tokens 48

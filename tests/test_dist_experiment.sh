@@ -2,16 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # isara experiment and eval by several processes under MPI give the results of one process.
 set -u
-: "${BUILD:=build}"
-ISARA="${ISARA:-$PWD/$BUILD/isara}"
-MPI="$PWD/$BUILD/isara-mpi"
-[ -x "$MPI" ] && command -v mpirun >/dev/null || { echo "skipped: no MPI is installed (libopenmpi-dev or libmpich-dev)"; exit 77; }
-fails=0
-tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
-say() { echo "$1"; fails=1; }
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
-oversubscribe=$(mpirun --version 2>/dev/null | grep -q "Open MPI" && echo "--oversubscribe --bind-to none")
-ranks() { local n=$1; shift; timeout -k 1 60 mpirun $oversubscribe -n "$n" "$MPI" "$@" --threads 1; }
+. tests/ranks.sh
 
 head -n 8 models/test.jsonl >"$tmp/test.jsonl"
 head -n 24 models/seeds.jsonl >"$tmp/seeds.jsonl"

@@ -4,11 +4,6 @@
 # and leaves the bytes of one process. KILLS=100 KILL_SEED=7: as many ranks, chosen at random, are killed at random moments, the runs of one such sequence.
 set -u
 . tests/ranks.sh
-ISARA="${ISARA:-$PWD/$BUILD/isara}"
-[ -n "$(mpis)" ] || { echo "skipped: no MPI is installed (libopenmpi-dev or libmpich-dev)"; exit 77; }
-fails=0
-tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
-say() { echo "$1"; fails=1; }
 host=$(uname -n)
 common="--model models/miniature-small --data models/seeds.jsonl --per-device-train-batch-size 8 --gradient-accumulation-steps 1 --learning-rate 1e-3 --seed 3 --gradient-leaves 4 --max-length 128 --dtype f32 --max-steps 6 --save-steps 1"
 sums() { (cd "$1" && sha256sum $(ls *.safetensors log.jsonl | grep -v checkpoint)); }

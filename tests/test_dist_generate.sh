@@ -4,16 +4,7 @@
 # another number of them; a rank that reads another model ends all with one line.
 set -u
 . tests/ranks.sh
-: "${BUILD:=build}"
-ISARA="${ISARA:-$PWD/$BUILD/isara}"
-MPI="$PWD/$BUILD/isara-mpi"
-[ -x "$MPI" ] && command -v mpirun >/dev/null || { echo "skipped: no MPI is installed (libopenmpi-dev or libmpich-dev)"; exit 77; }
-fails=0
-tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
-say() { echo "$1"; fails=1; }
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
-oversubscribe=$(mpirun --version 2>/dev/null | grep -q "Open MPI" && echo "--oversubscribe --bind-to none")
-ranks() { local n=$1; shift; timeout -k 1 60 mpirun $oversubscribe -n "$n" "$MPI" "$@" --threads 1; }
+mpi=$(mpis | head -n 1) launch=$(launcher $mpi) program=$(program $mpi)
 model=models/miniature-small
 
 # Greedy, sampled, with beams, of which several are wanted, with a stop text and with rules; two records fail.
@@ -30,7 +21,7 @@ $ISARA $generate --threads 1 --output "$tmp/alone.jsonl" >"$tmp/log" 2>&1
 [ "$(grep -c '"error"' "$tmp/alone.jsonl")" = 2 ] || say "wanted two records that fail: $(tail -2 "$tmp/log")"
 for n in 2 3; do
   if [ $n = 3 ]; then ranks $n $generate --output "$tmp/$n.jsonl" >"$tmp/log" 2>&1; else
-    timeout -k 1 60 mpirun $oversubscribe -n $n "$MPI" $generate --log-level debug --output "$tmp/$n.jsonl" >"$tmp/log" 2>&1 # threads: its part of the processors
+    timeout -k 1 60 $launch -n $n "$program" $generate --log-level debug --output "$tmp/$n.jsonl" >"$tmp/log" 2>&1 # threads: its part of the processors
     grep -q " on $(($(nproc) > 1 ? $(nproc) / 2 : 1)) threads" "$tmp/log" || say "2 ranks on $(nproc) processors: $(grep threads "$tmp/log")"
   fi
   cmp "$tmp/$n.jsonl" "$tmp/alone.jsonl" || say "generate, $n ranks: $(tail -3 "$tmp/log")"
@@ -63,7 +54,7 @@ grep -q "[1-9][0-9]* of 128 records are already done" "$tmp/log" || say "nothing
 cp -r $model "$tmp/same"; cp -r models/miniature-small "$tmp/other"; sed -i 's/"max_new_tokens": *[0-9]*/"max_new_tokens": 7/; s/}$/, "x": 1}/' "$tmp/other/config.json"
 mkdir "$tmp/a" "$tmp/b"; mv "$tmp/same" "$tmp/a/m"; mv "$tmp/other" "$tmp/b/m"
 in="--input $PWD/models/seeds.jsonl --output $tmp/bad --threads 1"
-timeout 30 mpirun $oversubscribe -n 1 --wdir "$tmp/a" "$MPI" score --model m $in : -n 1 --wdir "$tmp/b" "$MPI" score --model m $in >"$tmp/log" 2>&1
+timeout 30 $launch -n 1 -wdir "$tmp/a" "$program" score --model m $in : -n 1 -wdir "$tmp/b" "$program" score --model m $in >"$tmp/log" 2>&1
 rc=$?
 [ $rc = 78 ] && [ "$(grep -c '^isara' "$tmp/log")" = 1 ] && grep -q "isara score: rank 1 on .*m: is not the model that rank 0 reads" "$tmp/log" || say "another model on rank 1: exit code $rc, $(cat "$tmp/log")"
 ranks 2 generate --no-such 1 >"$tmp/log" 2>&1; rc=$?

@@ -4,15 +4,7 @@
 # of ranks it goes on with another; a rank that reads other data ends all of them with one line.
 set -u
 . tests/ranks.sh
-ISARA="${ISARA:-$PWD/$BUILD/isara}"
-MPI="$PWD/$BUILD/isara-mpi"
-[ -x "$MPI" ] && command -v mpirun >/dev/null || { echo "skipped: no MPI is installed (libopenmpi-dev or libmpich-dev)"; exit 77; }
-fails=0
-tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
-say() { echo "$1"; fails=1; }
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
-oversubscribe=$(mpirun --version 2>/dev/null | grep -q "Open MPI" && echo "--oversubscribe --bind-to none")
-ranks() { local n=$1; shift; timeout -k 1 60 mpirun $oversubscribe -n "$n" "$MPI" "$@" --threads 1; }
+mpi=$(mpis | head -n 1) launch=$(launcher $mpi) program=$(program $mpi)
 model=models/miniature-small
 common="--model $model --data models/seeds.jsonl --per-device-train-batch-size 8 --gradient-accumulation-steps 1 --learning-rate 1e-3 --seed 3 --gradient-leaves 4 --max-length 128"
 sums() { (cd "$1" && sha256sum $(ls *.safetensors log.jsonl | grep -v checkpoint)); }
@@ -74,14 +66,14 @@ wait $pid; rc=$?
 
 # Failures are told once, with the rank, and end all.
 head -60 models/seeds.jsonl >"$tmp/other.jsonl"
-timeout 30 mpirun $oversubscribe -n 1 "$MPI" train $common --threads 1 --output "$tmp/bad" : -n 1 "$MPI" train ${common/models\/seeds.jsonl/$tmp/other.jsonl} --threads 1 --output "$tmp/bad" >"$tmp/log" 2>&1
+timeout 30 $launch -n 1 "$program" train $common --threads 1 --output "$tmp/bad" : -n 1 "$program" train ${common/models\/seeds.jsonl/$tmp/other.jsonl} --threads 1 --output "$tmp/bad" >"$tmp/log" 2>&1
 rc=$?
 [ $rc = 78 ] || say "another file of rows on rank 1: exit code $rc, $(tail -3 "$tmp/log")"
 [ "$(grep -c '^isara' "$tmp/log")" = 1 ] && grep -q "isara train: rank 1 on .*not those of rank 0" "$tmp/log" || say "another file of rows on rank 1: $(cat "$tmp/log")"
-timeout 30 mpirun $oversubscribe -n 8 "$MPI" train $common --threads 1 --output "$tmp/bad" >"$tmp/log" 2>&1
+ranks 8 train $common --output "$tmp/bad" >"$tmp/log" 2>&1
 grep -q "gradient-leaves 8" "$tmp/log" || say "8 ranks, 4 leaves: $(cat "$tmp/log")"
-timeout 30 mpirun $oversubscribe -n 2 "$MPI" serve --model $model >"$tmp/log" 2>&1 && say "serve runs twice under mpirun"
-SLURM_NTASKS=4 "$MPI" --version >"$tmp/log" 2>&1 && say "SLURM_NTASKS=4 and one process of MPI: not refused"
+ranks 2 serve --model $model >"$tmp/log" 2>&1 && say "serve runs twice under mpirun"
+SLURM_NTASKS=4 "$program" --version >"$tmp/log" 2>&1 && say "SLURM_NTASKS=4 and one process of MPI: not refused"
 grep -q "SLURM_NTASKS is 4" "$tmp/log" || say "SLURM_NTASKS=4: $(cat "$tmp/log")"
 OMPI_COMM_WORLD_SIZE=2 "$ISARA" --version >"$tmp/log" 2>&1 && say "a program without MPI started twice: not refused"
 exit $fails
