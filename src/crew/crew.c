@@ -124,7 +124,8 @@ int crew_tell_all(struct error *err)
     return rc;
 }
 
-int crew_hear(struct wire *w, enum crew_word *word, int *rank, int wait, struct error *err)
+/* The next message; *rank -1: none is there. */
+static int hear(struct wire *w, enum crew_word *word, int *rank, int wait, struct error *err)
 {
     int rc = dist_take(&crew.in, rank, wait, err);
     *word = WORD_NONE;
@@ -142,21 +143,33 @@ int crew_hear(struct wire *w, enum crew_word *word, int *rank, int wait, struct 
     return error_prefix(err, "rank %d on %s", dist_number(*rank), host ? host : "?");
 }
 
-/* Each of the others answers once: `wanted`, with which answer is called, or that it failed. The first failure is the
+int crew_hear_each(enum crew_word wanted, const struct crew_ear *ear, int wait, struct error *err)
+{
+    for (;; wait = 0) {
+        enum crew_word word;
+        struct wire w;
+        int rank, rc = hear(&w, &word, &rank, wait, err);
+        if (rc || word == WORD_NONE)
+            return rc;
+        if (word == wanted && (rc = ear->hear(ear->user, rank, &w, err)))
+            return rc;
+    }
+}
+
+/* Each of the others answers once: `wanted`, which the ear hears, or that it failed. The first failure is the
  * error; what else arrives is of no interest any more. */
-static int hear_all(enum crew_word wanted, int (*answer)(void *user, int rank, struct wire *w, struct error *err),
-                    void *user, struct error *err)
+static int hear_all(enum crew_word wanted, const struct crew_ear *ear, struct error *err)
 {
     int code = 0;
     for (int n = 1; n + crew.n_failed < crew.size;) {
         struct error own = {0};
         enum crew_word word;
         struct wire w;
-        int rank, rc = crew_hear(&w, &word, &rank, 1, &own);
+        int rank, rc = hear(&w, &word, &rank, 1, &own);
         if (rc && word != WORD_FAILED)
             return error_set(err, rc, "%s", own.message);
-        if (word == wanted)
-            rc = answer(user, rank, &w, &own);
+        if (word == wanted && ear)
+            rc = ear->hear(ear->user, rank, &w, &own);
         n += word == wanted;
         if (rc && !code)
             code = error_set(err, rc, "%s", own.message);
@@ -164,13 +177,12 @@ static int hear_all(enum crew_word wanted, int (*answer)(void *user, int rank, s
     return code;
 }
 
-int crew_close(int rc, int (*closed)(void *user, int rank, struct wire *w, struct error *err), void *user,
-               struct error *err)
+int crew_close(int rc, const struct crew_ear *ear, struct error *err)
 {
     struct error own = {0};
     wire_begin(&crew.out, WORD_CLOSE);
     int code = crew_tell_all(&own);
-    code = code ? code : hear_all(WORD_CLOSED, closed, user, &own);
+    code = code ? code : hear_all(WORD_CLOSED, ear, &own);
     crew.open = crew.n_failed = 0;
     return rc || !code ? rc : error_set(err, code, "%s", own.message);
 }
@@ -232,7 +244,7 @@ static int open_everywhere(const struct model *m, struct error *err)
     int rc = crew_tell_all(err);
     if (!rc) {
         rc = fingerprint(&o, compare, err);
-        int theirs = hear_all(WORD_READY, check_opened, &o, &own);
+        int theirs = hear_all(WORD_READY, &(struct crew_ear){check_opened, &o}, &own);
         crew.n_failed = 0;
         if (!rc && theirs)
             rc = error_set(err, theirs, "%s", own.message);

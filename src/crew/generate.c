@@ -78,23 +78,12 @@ static int read_result(struct dealing *d, int rank, struct wire *w, struct error
     return rc;
 }
 
-/* Everything that has arrived; wait: or arrives next. */
-static int hear(struct dealing *d, int wait, struct error *err)
+static int hear_results(void *user, int rank, struct wire *w, struct error *err)
 {
-    for (;;) {
-        enum crew_word word;
-        struct wire w;
-        int rank, rc = crew_hear(&w, &word, &rank, wait, err);
-        if (rc || word == WORD_NONE)
-            return rc;
-        wait = 0;
-        if (word != WORD_RESULTS)
-            continue;
-        for (int64_t n = wire_get_int(&w); n > 0 && !rc; n--)
-            rc = read_result(d, rank, &w, err);
-        if (rc)
-            return rc;
-    }
+    int rc = 0;
+    for (int64_t n = wire_get_int(w); n > 0 && !rc; n--)
+        rc = read_result(user, rank, w, err);
+    return rc;
 }
 
 static void put_request(struct buf *b, int index, const struct generate_request *r)
@@ -131,7 +120,7 @@ static int run(struct dealing *d, struct error *err)
             rc = generate_step(d->engine, err);
         rc = rc ? rc : interrupt_check(err);
         if (!rc && d->deal.n_done < d->deal.n)
-            rc = hear(d, !generate_pending(d->engine), err);
+            rc = crew_hear_each(WORD_RESULTS, &(struct crew_ear){hear_results, d}, !generate_pending(d->engine), err);
     }
     return rc;
 }
@@ -191,7 +180,7 @@ static int run_all(struct dealing *d, struct error *err)
     rc = run(d, err);
     d->rows[0] = generate_engine_stats(d->engine).decoding_rows - before;
     generate_end(d->engine);
-    rc = crew_close(rc, closed, d, err);
+    rc = crew_close(rc, &(struct crew_ear){closed, d}, err);
     count_rows(d);
     return rc;
 }

@@ -22,12 +22,16 @@ struct crew *crew_of_rank_0(void);
 int crew_share_model(const struct model *m, int *there, struct error *err);
 int crew_tell(int rank, struct error *err); /* crew.out */
 int crew_tell_all(struct error *err);
-/* The next message; *rank -1: none is there. Another rank's failure is an error here, a signal to it one to rank 0. */
-int crew_hear(struct wire *w, enum crew_word *word, int *rank, int wait, struct error *err);
-/* WORD_CLOSE to all, and what they answer: closed is called with each rank's CLOSED. What else arrives until then is
+/* What has arrived (wait: or arrives next): messages of the wanted word are heard, others dropped. Another rank's
+ * failure is an error here, a signal to it one to rank 0. */
+struct crew_ear {
+    int (*hear)(void *user, int rank, struct wire *w, struct error *err);
+    void *user;
+};
+int crew_hear_each(enum crew_word wanted, const struct crew_ear *ear, int wait, struct error *err);
+/* WORD_CLOSE to all, and what they answer: the ear (or NULL) hears each rank's CLOSED. What else arrives until then is
  * dropped. rc != 0: the session has failed, and that is what is returned. */
-int crew_close(int rc, int (*closed)(void *user, int rank, struct wire *w, struct error *err), void *user,
-               struct error *err);
+int crew_close(int rc, const struct crew_ear *ear, struct error *err);
 /* What tells whether two processes open the same model by an origin. */
 int crew_fingerprint(const struct checkpoint *ck, struct buf *out, struct error *err);
 int crew_open_origin(struct checkpoint **ck, const struct model_origin *o, struct error *err);

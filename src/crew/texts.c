@@ -73,8 +73,9 @@ static int run_own(struct texts *t, struct error *err)
     return reading_run(&t->reading, t->model, t->texts + first, n, out, err);
 }
 
-static int read_values(struct texts *t, int rank, struct wire *w, struct error *err)
+static int hear_values(void *user, int rank, struct wire *w, struct error *err)
 {
+    struct texts *t = user;
     int64_t first = wire_get_int(w), n = wire_get_int(w);
     if (first < 0 || n < 1 || first + n > t->n)
         return error_set(err, ERROR_INTERNAL, "rank %d: a broken portion", rank);
@@ -82,20 +83,6 @@ static int read_values(struct texts *t, int rank, struct wire *w, struct error *
     t->n_done += (int)n;
     t->ahead[rank]--;
     return w->broken ? error_set(err, ERROR_INTERNAL, "rank %d: a broken portion", rank) : 0;
-}
-
-static int hear(struct texts *t, int wait, struct error *err)
-{
-    for (;;) {
-        enum crew_word word;
-        struct wire w;
-        int rank, rc = crew_hear(&w, &word, &rank, wait, err);
-        if (rc || word == WORD_NONE)
-            return rc;
-        wait = 0;
-        if (word == WORD_VALUES && (rc = read_values(t, rank, &w, err)))
-            return rc;
-    }
 }
 
 static int run(struct texts *t, struct error *err)
@@ -111,18 +98,9 @@ static int run(struct texts *t, struct error *err)
             rc = run_own(t, err);
         rc = rc ? rc : interrupt_check(err);
         if (!rc && t->n_done < t->n)
-            rc = hear(t, !own, err);
+            rc = crew_hear_each(WORD_VALUES, &(struct crew_ear){hear_values, t}, !own, err);
     }
     return rc;
-}
-
-static int closed(void *user, int rank, struct wire *w, struct error *err)
-{
-    (void)user;
-    (void)rank;
-    (void)w;
-    (void)err;
-    return 0;
 }
 
 static int run_all(struct texts *t, struct error *err)
@@ -141,7 +119,7 @@ static int run_all(struct texts *t, struct error *err)
     int rc = crew_tell_all(err);
     c->open = 1;
     rc = rc ? rc : run(t, err);
-    return crew_close(rc, closed, t, err);
+    return crew_close(rc, NULL, err);
 }
 
 /* *done: the others have taken part. */
