@@ -46,7 +46,12 @@ $ISARA $qa --threads 1 >"$tmp/qa" 2>/dev/null
 sed 's/"question"/"prompt"/' "$tmp/test.jsonl" >"$tmp/prompts.jsonl"
 judge="eval --task beavertails --model models/miniature-small --judge models/miniature-judge --test $tmp/prompts.jsonl --max-new-tokens 8 --json"
 $ISARA $judge --threads 1 >"$tmp/judged" 2>/dev/null
-[ -s "$tmp/judged" ] && [ -s "$tmp/qa" ] || say "eval says nothing"
+answers() { sed 's/^{"question"/{"generator": "'$1'", "instruction"/; s/"answer": *"/&'"$2"'/; s/"answer"/"output"/' "$tmp/test.jsonl"; }
+answers a "" >"$tmp/a.jsonl"; answers b "No. " >"$tmp/b.jsonl"
+pairs="eval --task alpaca-eval --judge models/miniature --reference $tmp/a.jsonl --input $tmp/b.jsonl --json"
+$ISARA $pairs --threads 1 >"$tmp/pairs" 2>/dev/null
+[ -s "$tmp/pairs" ] && [ -s "$tmp/judged" ] && [ -s "$tmp/qa" ] || say "eval says nothing"
 ranks 3 $judge 2>"$tmp/log" | cmp - "$tmp/judged" || say "eval with a judge, 3 ranks: $(cat "$tmp/log")"
+ranks 3 $pairs 2>"$tmp/log" | cmp - "$tmp/pairs" || say "eval with a model that compares, 3 ranks: $(cat "$tmp/log")"
 ranks 2 $qa 2>"$tmp/log" | cmp - "$tmp/qa" || say "eval, 2 ranks: $(cat "$tmp/log")"
 exit $fails
