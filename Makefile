@@ -78,7 +78,7 @@ $(BUILD)/tests/preload/%.so: tests/preload/%.c
 # Where MPI is installed, its program is tested too; where MPICH stands beside another, both.
 has_pkg = $(shell pkg-config --exists $(1) 2>/dev/null && echo 1)
 MPI_BIN := $(if $(SAN),,$(if $(call has_pkg,$(MPI_PKG)),$(BUILD)/isara-mpi) $(if $(call has_pkg,mpich),$(BUILD)/isara-mpich))
-tests: $(TEST_BIN) $(FUZZ_BIN) $(PRELOAD) $(MPI_BIN) $(BUILD)/tools/make_shape
+tests: $(TEST_BIN) $(FUZZ_BIN) $(PRELOAD) $(MPI_BIN) $(BUILD)/tools/make_shape $(BUILD)/tools/link
 bench-bins: $(BENCH_BIN)
 tool-bins: $(TOOL_BIN)
 

@@ -21,7 +21,7 @@
 enum { TAG = 1, PIECES = 8 };
 enum { MESSAGE = 2 };
 /* nanoseconds; that of the courier: what is under way should not wait for it */
-enum { SHORTEST = 20000, LONGEST = 1000000, COURIERS = 100000 };
+enum { SHORTEST = 20000, LONGEST = 1000000, COURIERS = 100000, END_PAUSE = 200000000 };
 
 /* A message that has not left yet. */
 struct posted {
@@ -196,6 +196,40 @@ static void end_courier(void)
     pthread_join(courier.thread, NULL);
 }
 
+/* Sleeps, longer from time to time. */
+static void sleep_on(struct timespec *pause, long longest)
+{
+    nanosleep(pause, NULL);
+    pause->tv_nsec = pause->tv_nsec * 2 < longest ? pause->tv_nsec * 2 : longest;
+}
+
+static int wait_all(MPI_Request *requests, int n, long longest, struct error *err)
+{
+    struct timespec pause = {0, SHORTEST};
+    int done = 0;
+    for (;;) {
+        int rc = MPI_Testall(n, requests, &done, world.statuses);
+        if (rc)
+            return failed(rc, "exchanging", err);
+        if (done)
+            return 0;
+        sleep_on(&pause, longest);
+    }
+}
+
+/* MPICH's MPI_Finalize flushes each connection, for which UCX's TCP wants an answer, and then waits without giving any:
+ * who flushes after another has gone waits for ever. So between machines all begin it at once: nobody looks after MPI
+ * between a barrier and that, for longer than all need to leave the barrier. */
+static void begin_end_together(void)
+{
+    struct timespec pause = {0, END_PAUSE};
+    MPI_Request request;
+    if (strncmp(world.kind, "MPICH", 5) != 0 || world.neighbours == world.size)
+        return;
+    if (!MPI_Ibarrier(MPI_COMM_WORLD, &request) && !wait_all(&request, 1, LONGEST, NULL))
+        nanosleep(&pause, NULL);
+}
+
 void dist_end(int code)
 {
     int alone = code && world.size > 1 && !dist_agreed(); /* in its failure */
@@ -209,6 +243,7 @@ void dist_end(int code)
     end_courier();
     if (code) /* known to all: what started us may end some before others */
         watch_close(0);
+    begin_end_together();
     mem_free(world.requests);
     mem_free(world.statuses);
     mem_free(world.codes);
@@ -278,27 +313,6 @@ const char *dist_kind(void)
 int dist_agreed(void)
 {
     return world.agreed && group.n_group == 1;
-}
-
-/* Sleeps, longer from time to time. */
-static void sleep_on(struct timespec *pause, long longest)
-{
-    nanosleep(pause, NULL);
-    pause->tv_nsec = pause->tv_nsec * 2 < longest ? pause->tv_nsec * 2 : longest;
-}
-
-static int wait_all(MPI_Request *requests, int n, long longest, struct error *err)
-{
-    struct timespec pause = {0, SHORTEST};
-    int done = 0;
-    for (;;) {
-        int rc = MPI_Testall(n, requests, &done, world.statuses);
-        if (rc)
-            return failed(rc, "exchanging", err);
-        if (done)
-            return 0;
-        sleep_on(&pause, longest);
-    }
 }
 
 static int start(MPI_Request *request, const struct dist_piece *p, int receiving, struct error *err)
