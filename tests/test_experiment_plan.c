@@ -208,8 +208,9 @@ static void a_first_round_in_common_is_planned_once(void **state)
     const json_t *j;
     size_t i;
     double seconds[3] = {0};
-    if (plan(FILES "metrics: [qa]\nrounds: 1\narms:\n  - isara\n  - {name: other, learning-rate: 1e-3}\n"
-                   "  - {name: k3, k: 3}\n",
+    if (plan(FILES
+             "metrics: [qa]\nrounds: 1\nattempts: 50000\narms:\n  - isara\n  - {name: other, learning-rate: 1e-3}\n"
+             "  - {name: k3, k: 3}\n",
              &json, &err))
         fail_msg("%s", err.message);
     json_array_foreach(json_object_get(json, "jobs"), i, j)
@@ -224,6 +225,64 @@ static void a_first_round_in_common_is_planned_once(void **state)
     assert_true(seconds[1] > 0);
     assert_true(seconds[1] < 0.7 * seconds[0]);
     assert_true(seconds[2] > 0.7 * seconds[0]);
+}
+
+static double planned(const json_t *plan, const char *label)
+{
+    const json_t *j;
+    size_t i;
+    json_array_foreach(json_object_get(plan, "jobs"), i,
+                       j) if (!strcmp(json_string_value(json_object_get(j, "label")),
+                                      label)) return json_number_value(json_object_get(j, "seconds"));
+    fail_msg("no job \"%s\"", label);
+    return 0;
+}
+
+static void put_lines(const char *name, const char *head, const char *line, int n)
+{
+    struct buf text = BUF_INIT;
+    char path[1200];
+    buf_puts(&text, head);
+    for (int i = 0; i < n; i++)
+        buf_puts(&text, line);
+    snprintf(path, sizeof path, "%s/%s", tiny.root, name);
+    assert_int_equal(file_write(path, text.data, text.len, NULL), 0);
+    buf_free(&text);
+}
+
+/* An evaluation reads the texts of its own test set, as often as it does: three times the text is three times the
+ * time behind what every one takes to begin, every choice is scored, a judge is opened and reads. */
+static void an_evaluation_is_planned_by_what_it_reads(void **state)
+{
+    (void)state;
+    static const char yaml[] =
+        FILES "judge: judge\narms: [pretrained]\nmetrics:\n  - qa\n  - beavertails\n"
+              "  - {task: perplexity, name: a, test: a.txt}\n  - {task: perplexity, name: b, test: b.txt}\n"
+              "  - {task: perplexity, name: c, test: c.jsonl}\n"
+              "  - {task: truthfulqa, name: few, test: few.csv}\n  - {task: truthfulqa, name: many, test: many.csv}\n";
+    static const char *const head = "Question,Best Answer,Correct Answers,Incorrect Answers,Source\n",
+                             *const words = "no one at all has ever seen such a thing here; ";
+    struct error err;
+    json_t *json;
+    put_lines("a.txt", "", "What is it? It is a day of the week.\n", 2000);
+    put_lines("b.txt", "", "What is it? It is a day of the week.\n", 4000);
+    put_lines("c.jsonl", "", "{\"text\": \"What is it? It is a day of the week.\"}\n", 6000);
+    put_lines("few.csv", head, "Why?,Yes,Yes,No,a\n", 300);
+    struct buf line = BUF_INIT;
+    buf_puts(&line, "Why?,Yes,Yes; ");
+    for (int i = 0; i < 8; i++)
+        buf_puts(&line, words);
+    buf_puts(&line, ",No,a\n");
+    put_lines("many.csv", head, line.data, 300);
+    buf_free(&line);
+    if (plan(yaml, &json, &err))
+        fail_msg("%s", err.message);
+    double a = planned(json, "pretrained a"), b = planned(json, "pretrained b"), c = planned(json, "pretrained c");
+    assert_true(b > a);
+    assert_true((c - b) / (b - a) > 0.99 && (c - b) / (b - a) < 1.01);
+    assert_true(planned(json, "pretrained many") > planned(json, "pretrained few"));
+    assert_true(planned(json, "pretrained beavertails") > 0.05); /* another process's model */
+    json_decref(json);
 }
 
 /* How an evaluation decodes is another evaluation of the same model; sampling depends on the random seed. */
@@ -315,6 +374,7 @@ int main(void)
         cmocka_unit_test(an_ablated_path_is_looked_for_beside_the_file),
         cmocka_unit_test(arms_share_what_they_have_in_common),
         cmocka_unit_test(a_first_round_in_common_is_planned_once),
+        cmocka_unit_test(an_evaluation_is_planned_by_what_it_reads),
         cmocka_unit_test(an_evaluation_has_options_of_its_own),
         cmocka_unit_test(designs_multiply_arms),
         cmocka_unit_test(categories_are_crossed),

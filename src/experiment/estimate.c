@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What each job takes, by the plan of an alignment (method/plan.h): a tuning is one without attempts, an evaluation one
- * whose attempts are the test's questions. */
+/* What each job takes, by the plan of an alignment (method/plan.h): a tuning is one without attempts, an evaluation's
+ * memory one whose attempts are the test's questions. An evaluation's time is that of the texts that it reads, scores
+ * and writes, and every job opens its models. */
 #include "experiment/parts.h"
 
+#include "base/mem.h"
 #include "io/checkpoint.h"
+#include "io/file.h"
+#include "io/jsonl.h"
 
 #include <string.h>
 
@@ -65,23 +69,138 @@ static int shape_plan(const struct experiment *x, struct job *j, const struct se
     return rc;
 }
 
-static void take_plan(struct job *j, const struct plan *p)
+/* --- texts of an evaluation --- */
+
+static int is_task(const struct job *j, const char *name)
 {
+    return j->task && !strcmp(j->task, name);
+}
+
+/* The records' texts, one after the other: all, or those that are answers ("Correct Answers", "best_answer"). */
+static void add_texts(const json_t *record, int answers, struct buf *out)
+{
+    const char *name;
+    const json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)record, name, value) if (!answers || strstr(name, "nswer"))
+    {
+        const json_t *one = json_is_array(value) ? json_array_get(value, 0) : value;
+        for (size_t i = 1; one; one = json_is_array(value) ? json_array_get(value, i++) : NULL)
+            if (json_is_string(one))
+                buf_printf(out, "%s\n", json_string_value(one));
+    }
+}
+
+/* Tokens of all records together, from those of the first of them. */
+static int count_tokens(const struct opened *m, const struct input *in, int answers, double *tokens, struct error *err)
+{
+    enum { SOME = 1 << 16 };
+    struct buf text = BUF_INIT;
+    struct tokens ids = TOKENS_INIT;
+    json_t *rows = NULL;
+    int rc = inputs_is_text(in) ? file_read(&text, in->source, 1u << 30, err) : jsonl_load(&rows, in->source, err);
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        add_texts(json_array_get(rows, i), answers, &text);
+    size_t some = text.len < SOME ? text.len : SOME;
+    while (some && some < text.len && ((unsigned char)text.data[some] & 0xc0) == 0x80)
+        some--;
+    rc = rc || !text.failed ? rc : error_set_nomem(err, text.len, "a plan");
+    rc = rc || !m->tokenizer ? rc : tokenizer_encode(m->tokenizer, buf_text(&text), some, 0, &ids, err);
+    *tokens = some ? (double)ids.n * ((double)text.len / (double)some) : 0;
+    json_decref(rows);
+    tokens_free(&ids);
+    buf_free(&text);
+    return rc;
+}
+
+/* What answers: every question behind its contexts, then an answer as long as the seeds'. */
+static int answering_texts(const struct job *j, const struct opened *m, const struct plan *p, struct plan_texts *w,
+                           struct error *err)
+{
+    double pair = p->question_tokens + p->answer_tokens, prompt = pair * j->plan.k + p->question_tokens, choices = 0;
+    int n = 0, rc = inputs_count(j->test, &n, err);
+    w->rows = n * j->plan.answer.num_beams;
+    w->read = n * prompt;
+    w->written = n * j->plan.answer.num_beams * p->answer_tokens;
+    if (!rc && is_task(j, "truthfulqa"))
+        rc = count_tokens(m, j->test, 1, &choices, err);
+    if (is_task(j, "qa"))
+        choices = n * p->answer_tokens;
+    w->read += choices > 0 ? n * prompt + choices : 0;
+    w->scored = choices;
+    return rc;
+}
+
+/* Of an evaluation: its own model's, and the judge's. */
+static int eval_seconds(struct job *j, const struct plan_model *model, const struct opened *m, const struct plan *p,
+                        struct error *err)
+{
+    struct plan_texts w = {.rows = 160};
+    int rc = 0;
+    if (is_task(j, "perplexity")) {
+        rc = count_tokens(m, j->test, 0, &w.read, err);
+        w.scored = w.read;
+    } else if (j->answers_of < 0) {
+        rc = answering_texts(j, m, p, &w, err);
+    }
+    j->seconds = plan_texts_seconds(model, j->plan.dtype, &w);
+    j->seconds += j->answers_of < 0 ? plan_open_seconds(model, p->loaded) : 0;
+    return rc;
+}
+
+/* What reads the answers, or compares each with another: a model of its own. */
+static int judge_seconds(struct job *j, const struct plan_model *answers, const struct plan *p, struct error *err)
+{
+    struct opened judge = {0};
+    struct plan_model model = *answers;
+    double loaded = 0;
+    int n = 0, rc = j->judge ? inputs_count(j->test, &n, err) : 0;
+    if (rc || !j->judge || !file_exists(j->judge))
+        return rc;
+    rc = open_model(&judge, j->judge, err);
+    model.desc = &judge.desc;
+    model.source = judge.source;
+    model.tokenizer = judge.tokenizer;
+    rc = rc ? rc : plan_loaded(&loaded, &model, j->plan.dtype, err);
+    const struct plan_texts w = {
+        .read = n * (is_task(j, "beavertails") ? 1 : 2) * (p->question_tokens + p->answer_tokens), .rows = n};
+    if (!rc)
+        j->seconds += plan_texts_seconds(&model, j->plan.dtype, &w) + plan_open_seconds(&model, loaded);
+    close_model(&judge);
+    return rc;
+}
+
+/* --- jobs --- */
+
+/* An alignment opens models to ask, to tune and to measure, and scores the test's references after every round. */
+static int align_seconds(struct job *j, const struct plan_model *m, const struct plan *p, struct error *err)
+{
+    int n = 0, rc = inputs_count(j->test, &n, err), opened = 2 * j->plan.rounds + 2;
+    const struct plan_texts w = {.read = (j->plan.rounds + 1.0) * n * (p->question_tokens + p->answer_tokens),
+                                 .scored = (j->plan.rounds + 1.0) * n * p->answer_tokens,
+                                 .rows = n};
+    j->seconds = p->ask_seconds + p->answer_seconds + p->tune_seconds + plan_texts_seconds(m, j->plan.dtype, &w) +
+                 opened * plan_open_seconds(m, p->loaded);
+    j->asking_seconds = (p->ask_seconds + p->answer_seconds) / j->plan.rounds;
+    return rc;
+}
+
+static int take_plan(struct job *j, const struct plan_model *model, const struct opened *m, const struct plan *p,
+                     struct error *err)
+{
+    int rc = 0;
     switch (j->verb) {
-    case JOB_ALIGN:
-        j->seconds = p->ask_seconds + p->answer_seconds + p->tune_seconds;
-        j->asking_seconds = (p->ask_seconds + p->answer_seconds) / j->plan.rounds;
-        j->bytes = p->peak;
-        break;
+    case JOB_ALIGN: j->bytes = p->peak; return align_seconds(j, model, p, err);
     case JOB_TRAIN:
-        j->seconds = p->tune_seconds;
+        j->seconds = p->tune_seconds + 2 * plan_open_seconds(model, p->loaded); /* as long again to write it */
         j->bytes = p->tune;
         break;
     case JOB_EVAL:
-        j->seconds = p->answer_seconds;
+        rc = eval_seconds(j, model, m, p, err);
+        rc = rc ? rc : judge_seconds(j, model, p, err);
         j->bytes = p->answer;
         break;
     }
+    return rc;
 }
 
 /* One before it that is the same but for its random seed. */
@@ -90,9 +209,10 @@ static const struct job *alike(const struct experiment *x, int i)
     const struct job *j = &x->jobs[i];
     for (int k = i - 1; k >= 0; k--) {
         const struct job *o = &x->jobs[k];
-        int same = o->verb == j->verb && o->model == j->model && o->seeds == j->seeds && o->test == j->test &&
-                   o->budget == j->budget && (o->budget_of < 0) == (j->budget_of < 0) &&
-                   (o->answers_of < 0) == (j->answers_of < 0) && o->round_of == j->round_of;
+        int same = o->verb == j->verb && o->task == j->task && o->judge == j->judge && o->model == j->model &&
+                   o->seeds == j->seeds && o->test == j->test && o->budget == j->budget &&
+                   (o->budget_of < 0) == (j->budget_of < 0) && (o->answers_of < 0) == (j->answers_of < 0) &&
+                   o->round_of == j->round_of;
         if (same && o->bytes > 0 && !memcmp(&o->plan, &j->plan, sizeof j->plan))
             return o;
     }
@@ -122,8 +242,7 @@ static int estimate_job(struct experiment *x, int i, struct device *device, stru
     const struct plan_model model = {
         .desc = &m->desc, .source = m->source, .tokenizer = m->tokenizer, .device = device, .rates = &m->rates};
     rc = rc ? rc : plan_align(&p, &model, &seeds, &j->plan, err);
-    if (!rc)
-        take_plan(j, &p);
+    rc = rc ? rc : take_plan(j, &model, m, &p, err);
     if (j->verb != JOB_ALIGN)
         j->plan = as_given; /* which is what others are compared with */
     seeds_free(&seeds);

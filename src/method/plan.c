@@ -67,11 +67,11 @@ double plan_rate(struct device *d, enum dtype t, int rows)
         struct linear_args a = {.w = w, .n_row = rows, .x = {b, 0}, .y = {b, (size_t)rows * K * 4}};
         tensor_linear(q, &a);
         queue_drain(q);
-        double start = clock_now();
+        double start = clock_cpu(); /* what else the machine does just now is no part of it */
         for (int i = 0; i < RUNS; i++)
             tensor_linear(q, &a);
         queue_drain(q);
-        rate = 2.0 * rows * N * K * RUNS / (clock_now() - start);
+        rate = 2.0 * rows * N * K * RUNS * device_n_thread(d) / fmax(clock_cpu() - start, 1e-6);
     }
     weight_free(w);
     buffer_free(b);
@@ -233,7 +233,6 @@ static double rate_of(const struct plan_model *m, enum dtype t, int rows)
         if (r->known[i].dtype == t && r->known[i].rows == rows)
             return r->known[i].rate;
     double start = clock_now(), rate = plan_rate(m->device, t, rows);
-    /* what else the machine does just now is not what a long work will see */
     for (int i = 1; r && i < TRIES && clock_now() - start < 0.05; i++)
         rate = fmax(rate, plan_rate(m->device, t, rows));
     if (r && r->n < MOST) {
@@ -242,6 +241,26 @@ static double rate_of(const struct plan_model *m, enum dtype t, int rows)
         r->known[r->n++].rate = rate;
     }
     return rate;
+}
+
+/* Of products that read, score and generate, as measured beside that of one large product. */
+#define TEXTS_SHARE 0.4
+
+double plan_texts_seconds(const struct plan_model *m, enum dtype t, const struct plan_texts *w)
+{
+    const struct model_desc *d = m->desc;
+    double row = layer_flop(d), head = 2.0 * d->n_embd * d->n_vocab;
+    int rows = w->rows < 1 ? 1 : least(w->rows, 160);
+    double rate = fmax(rate_of(m, t, rows), 1e9) * TEXTS_SHARE;
+    return ((w->read + w->written) * row + (w->scored + w->written) * head) / rate;
+}
+
+double plan_open_seconds(const struct plan_model *m, double loaded)
+{
+    /* measured: the process and its files, an entry of the vocabulary, a byte of packed weights by one thread */
+    static const double begin = 0.05, entry = 4.8e-6, byte = 1.6e-9;
+    double vocabulary = m->tokenizer ? (double)tokenizer_size(m->tokenizer) : 0;
+    return begin + entry * vocabulary + byte * loaded / device_n_thread(m->device);
 }
 
 static double train_rate_of(const struct plan_model *m, const struct train_options *o)
@@ -262,20 +281,27 @@ struct plan_load plan_load_of(const struct plan_model *m, const struct train_opt
 static void estimate_seconds(struct plan *p, const struct plan_model *m, const struct align_options *o, int n_seed)
 {
     const struct model_desc *d = m->desc;
-    double row = layer_flop(d), head = 2.0 * d->n_embd * d->n_vocab,
-           attempts = (double)o->attempts * rounds_asked(o, o->rounds), pair = p->question_tokens + p->answer_tokens;
-    int rows = least(o->attempts * o->ask.num_beams, 160);
-    double rate = fmax(rate_of(m, o->dtype, rows < 1 ? 1 : rows), 1e9) * 0.5, train_rate = train_rate_of(m, &o->train);
-    p->ask_seconds = attempts * (pair * o->k / 2 * row + o->ask.num_beams * p->question_tokens * (row + head)) / rate;
-    p->answer_seconds = attempts * o->answers *
-                        (pair * answer_k(o) * row + o->answer.num_beams * p->answer_tokens * (row + head)) / rate;
+    double row = layer_flop(d), head = 2.0 * d->n_embd * d->n_vocab, train_rate = train_rate_of(m, &o->train),
+           attempts = (double)o->attempts * rounds_asked(o, o->rounds), pair = p->question_tokens + p->answer_tokens,
+           answers = attempts * o->answers;
+    int rows = o->attempts * o->ask.num_beams;
+    const struct plan_texts asked = {.read = attempts * pair * o->k / 2, /* prompts share what they begin with */
+                                     .written = attempts * o->ask.num_beams * p->question_tokens,
+                                     .rows = rows},
+                            answered = {.read = answers * (pair * answer_k(o) + p->question_tokens),
+                                        .written = answers * o->answer.num_beams * p->answer_tokens,
+                                        .rows = rows};
+    p->ask_seconds = plan_texts_seconds(m, o->dtype, &asked);
+    p->answer_seconds = plan_texts_seconds(m, o->dtype, &answered);
     double rows_tuned = rows_of_all(o, n_seed);
     p->tune_seconds = 3 * rows_tuned * (pair * row + p->answer_tokens * head) / train_rate;
     double rows_taught = (o->rounds - o->seed_rounds) * (n_seed + 0.5 * o->attempts);
+    struct plan_texts taught = {
+        .read = rows_taught * pair * (answer_k(o) + 1), .scored = rows_taught * p->answer_tokens, .rows = rows};
+    if (o->on_policy)
+        taught.written = rows_taught * o->answer.num_beams * p->answer_tokens;
     if (o->tune_loss == ALIGN_LOSS_SOFT)
-        p->tune_seconds += rows_taught * (pair * (answer_k(o) + 1) * row + p->answer_tokens * head) / rate;
-    if (o->tune_loss == ALIGN_LOSS_SOFT && o->on_policy)
-        p->tune_seconds += rows_taught * o->answer.num_beams * p->answer_tokens * (row + head) / rate;
+        p->tune_seconds += plan_texts_seconds(m, o->dtype, &taught);
 }
 
 static int tune_ranks(struct plan *p, const struct plan_model *m, const struct align_options *o,
@@ -316,7 +342,9 @@ int plan_align(struct plan *p, const struct plan_model *model, const struct seed
 {
     struct plan_model as_kept = *model;
     const struct plan_model *m = &as_kept;
+    struct plan_rates rates = {.n = 0};
     as_kept.keep_blocks = train_keeps_blocks(&o->train, model->source);
+    as_kept.rates = model->rates ? model->rates : &rates;
     *p = (struct plan){.machine = plan_machine(m->device)};
     struct lengths l = {NULL, 0};
     struct generate_load *loads = mem_calloc((size_t)least(o->attempts * o->answers, MOST_LOADS) + 1, sizeof *loads);

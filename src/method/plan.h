@@ -85,9 +85,18 @@ int plan_loaded(double *bytes, const struct plan_model *m, enum dtype dtype, str
 /* What tuning has resident beside train_memory's slabs. */
 double plan_tuning_rest(const struct tokenizer *t);
 double plan_machine(const struct device *d); /* bytes of its memory */
-/* Floating-point operations per second of a product of that many rows, measured now in a few milliseconds; 0: no memory
- * for it. */
+/* Floating-point operations per second of a product of that many rows, measured now in a few milliseconds of processor
+ * time, as if all threads had a processor to themselves; 0: no memory for it. */
 double plan_rate(struct device *device, enum dtype dtype, int rows);
+/* Tokens of a work on texts besides tuning: read through the layers; of these with the vocabulary too; generated, beams
+ * together. rows: as many at once. */
+struct plan_texts {
+    double read, scored, written;
+    int rows;
+};
+double plan_texts_seconds(const struct plan_model *m, enum dtype t, const struct plan_texts *w);
+/* From the start of a process (or a job) to its model's first work; loaded: bytes as plan_loaded has them. */
+double plan_open_seconds(const struct plan_model *m, double loaded);
 /* Without a tokenizer or seeds (NULL) pairs of 15 + 25 tokens are assumed. */
 int plan_align(struct plan *p, const struct plan_model *m, const struct seeds *seeds, const struct align_options *o,
                struct error *err);
