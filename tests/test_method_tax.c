@@ -11,8 +11,10 @@
 #include "report/html.h"
 #include "report/sections.h"
 
+#include <glob.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static char output[1100];
 
@@ -254,6 +256,49 @@ static void evaluations_beside_it_are_read(void **state)
     report_run_free(&r);
 }
 
+/* --general and --over-refusal: what isara eval gives of the same files, of every arm's own model, once. */
+static void files_that_are_named_are_measured(void **state)
+{
+    (void)state;
+    char general[1300], xstest[1300], run[1300], journal[1500];
+    struct align_options o;
+    struct align_result result;
+    struct report_run r;
+    struct error err = {0};
+    glob_t g = {0};
+    struct stat before, after;
+    snprintf(general, sizeof general, "%s/general.txt", tiny.root);
+    snprintf(xstest, sizeof xstest, "%s/xstest.csv", tiny.root);
+    snprintf(run, sizeof run, "%s/named", tiny.root);
+    double base = evaluate("z", "perplexity", tiny.model, general, "nll");
+    one_round(&o, run);
+    o.general = general;
+    o.over_refusal = xstest;
+    o.answer.num_beams = 1;
+    tiny_align(&o, 1, &result);
+    align_result_free(&result);
+    assert_int_equal(method_results(run, &r, &err), 0);
+    near(find(&r, "nll", "pretrained")->value, base);
+    assert_true(fabs(find(&r, "nll", "round-1")->change) > 1e-6);
+    assert_int_equal(find(&r, "over_refusal", "pretrained")->n, 2);
+    assert_int_equal(find(&r, "refusal", "round-1")->n, 1);
+    assert_false(page_says(&r, "This run cannot say"));
+    report_run_free(&r);
+    snprintf(journal, sizeof journal, "%s/eval/perplexity-round-1-*/journal.jsonl", run);
+    assert_int_equal(glob(journal, 0, NULL, &g), 0);
+    assert_int_equal(stat(g.gl_pathv[0], &before), 0);
+    tiny_align(&o, 1, &result);
+    align_result_free(&result);
+    assert_int_equal(stat(g.gl_pathv[0], &after), 0);
+    assert_true(before.st_size == after.st_size && before.st_ino == after.st_ino);
+    globfree(&g);
+    o.general = "nowhere.txt";
+    struct device *d = tiny_device(1);
+    assert_int_equal(method_check(d, &o, &err), ERROR_NOINPUT);
+    device_close(d);
+    assert_non_null(strstr(err.message, "--general nowhere.txt: no such file"));
+}
+
 /* Which way is better: the means of TruthfulQA's columns too, and of lengths neither. */
 static void what_is_better_has_a_direction(void **state)
 {
@@ -270,8 +315,8 @@ static void what_is_better_has_a_direction(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_better_has_a_direction), cmocka_unit_test(answers_are_counted),
+        cmocka_unit_test(what_is_better_has_a_direction),       cmocka_unit_test(answers_are_counted),
         cmocka_unit_test(comparisons_have_values_of_questions), cmocka_unit_test(a_run_says_what_it_can),
-        cmocka_unit_test(evaluations_beside_it_are_read)};
+        cmocka_unit_test(evaluations_beside_it_are_read),       cmocka_unit_test(files_that_are_named_are_measured)};
     return cmocka_run_group_tests(tests, setup, tiny_align_teardown);
 }

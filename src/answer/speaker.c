@@ -200,6 +200,13 @@ void speaker_forget(struct speaker *s)
     s->model_path = NULL;
 }
 
+void speaker_unload(struct speaker *s)
+{
+    speaker_forget(s);
+    model_close(s->model);
+    s->model = NULL;
+}
+
 int speaker_flags(const struct speaker *s)
 {
     if (!s->o.style)

@@ -85,6 +85,7 @@ int speaker_load(struct speaker *s, const char *path, enum dtype dtype, struct e
  */
 const char *speaker_pretrained(const struct speaker *s);
 int speaker_load_pretrained(struct speaker *s, struct error *err);
+void speaker_unload(struct speaker *s); /* frees the model; the next load reads it anew */
 void speaker_forget(struct speaker *s); /* the weights in memory were changed: the next load reads them anew */
 
 /* What ends a text besides the options' own stops: their EOS ids when they have none. */

@@ -29,7 +29,9 @@ static const char *const decided[] = {"model",
                                       "isa",
                                       "seed",
                                       "accept-different-bits",
-                                      "attempts-from"};
+                                      "attempts-from",
+                                      "general",
+                                      "over-refusal"};
 static const char *const shared[] = {"template", "system", "encoder", "retriever",
                                      "k"}; /* align's names that eval takes too */
 

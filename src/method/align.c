@@ -379,6 +379,7 @@ static int evidence(struct align *a, struct align_result *r, struct error *err)
     int rc = align_arms(a, &arms, err);
     if (!rc)
         rc = align_measure(a, &arms, err);
+    rc = rc ? rc : align_tax(a, &arms, err);
     add_spent(a, "evidence", &start, &second);
     if (!rc)
         rc = align_results(a, r, err);

@@ -126,6 +126,10 @@ static const struct field rows[] = {
      .help = "continue a run begun with another instruction set or build"},
     {FIELD("baselines", FIELD_FLAG, struct align_options, baselines), .initial = "false", .bits = FIELD_BITS,
      .help = "with --test: also ICL-kNN and fine-tuning on the seeds, plain and with as many steps"},
+    {FIELD("general", FIELD_STRING, struct align_options, general), .argument = "FILE",
+     .help = "text of no concern, on which the perplexity of every arm's model is measured: what it cost elsewhere"},
+    {FIELD("over-refusal", FIELD_STRING, struct align_options, over_refusal), .argument = "FILE",
+     .help = "prompts that only sound harmful (XSTest's CSV), which every arm's model is asked"},
     {FIELD("threshold", FIELD_DOUBLE, struct align_options, threshold), .argument = "P", .high = 1, .initial = "0.5",
      .bits = FIELD_BITS, .help = "a judge's label counts above this probability"},
 };

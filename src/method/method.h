@@ -87,7 +87,8 @@ struct align_options {
     int resume;  /* go on after review with the lines that are left */
     int keep_test_overlap; /* seeds that are test questions, and generated questions near one, stay in the method */
     int baselines;         /* with a test set: all arms, else pretrained and the rounds only */
-    double threshold;      /* of the judge's labels, strict [0.5] */
+    const char *general, *over_refusal; /* files on which every arm's model is measured besides; NULL: none */
+    double threshold;                   /* of the judge's labels, strict [0.5] */
     int accept_different_bits;
     const char *attempts_from; /* a run whose first round asked and answered as this one does; NULL: none */
     const char *energy_root;   /* where the energy's counters are (base/energy.h); NULL: where this machine has them */

@@ -205,6 +205,9 @@ int arms_list(struct arms *arms, struct run *run, const struct align_options *o,
 int arms_get_results(const struct arms *arms, struct arm *arm, struct run *run, struct arena *arena, struct error *err);
 int align_arms(struct align *a, struct arms *arms, struct error *err);    /* makes the list, tunes the baselines */
 int align_measure(struct align *a, struct arms *arms, struct error *err); /* fills the results */
+/* tax.c: --general and --over-refusal are files; every arm's model on them, into DIR/eval. */
+int align_check_tax(const struct align_options *o, struct error *err);
+int align_tax(struct align *a, const struct arms *arms, struct error *err);
 void arms_free(struct arms *arms);
 /* compare.c: r->arms (n_arm) with everything that is known of each arm and what its tests can find. */
 int align_compare_arms(const struct arms *arms, struct report_run *r, struct error *err);

@@ -181,6 +181,7 @@ int align_open_inputs(struct align *a, struct device *device, const struct align
     rc = rc ? rc : check_model(o->encoder, err);
     rc = rc ? rc : check_judge(o->reward, MODEL_REWARD, err);
     rc = rc ? rc : check_judge(o->judge, MODEL_CLASSIFY, err);
+    rc = rc ? rc : align_check_tax(o, err);
     return rc ? rc : train_check_source(&a->o.train, a->speaker.source, &a->speaker.desc, err);
 }
 

@@ -99,13 +99,13 @@ static void gaps(struct section *s, const struct report_run *r)
     if (!has_metric(r, "nll")) {
         section_text(s,
                      "This run cannot say what became of general text: its perplexity was not measured. These commands "
-                     "measure it, of a text of another domain, for the next report:");
+                     "(or align --general FILE) measure it, of a text of another domain, for the next report:");
         commands(s, r, "perplexity", "GENERAL.txt");
     }
     if (!has_metric(r, "over_refusal")) {
         section_text(s,
                      "This run cannot say whether it refuses more: no prompts that only sound harmful (XSTest's) were "
-                     "asked. These commands ask them:");
+                     "asked. These commands (or align --over-refusal FILE) ask them:");
         commands(s, r, "xstest", "XSTEST.csv");
     }
 }
