@@ -137,15 +137,26 @@ struct answers {
     const char *(*place)(const char *section); /* in the document; NULL: as it is */
 };
 
+/* Where a point has its place: people's words among theirs, what the run cannot say where it says so. NULL: nowhere in
+ * this document. */
+static const char *place_of(const struct document *d, const struct checked *p, const struct answers *a, int answered)
+{
+    const char *place = p->about ? "about" : p->place;
+    if (place && a->place)
+        place = a->place(place);
+    if (place && document_find(d, place))
+        return place;
+    return !answered && document_find(d, "limitations") ? "limitations" : NULL;
+}
+
 static void add_answer(struct table_row *row, const struct checked *p, const struct answers *a, const char *said)
 {
     struct document *d = row->table->section->document;
-    const char *place = p->place && a->place ? a->place(p->place) : p->place;
-    int there = place && document_find(d, place);
+    const char *place = place_of(d, p, a, 1);
     struct buf text = BUF_INIT;
-    buf_printf(&text, "%s%s", said ? said : p->answer, place && !there && a->elsewhere ? a->elsewhere : "");
+    buf_printf(&text, "%s%s", said ? said : p->answer, !place && a->elsewhere ? a->elsewhere : "");
     row_text(row, "yes");
-    row_link(row, buf_text(&text), there ? place : NULL);
+    row_link(row, buf_text(&text), place);
     d->failed |= text.failed;
     buf_free(&text);
 }
@@ -168,7 +179,7 @@ static void add_point(struct table *t, const struct checked *p, const struct ans
         buf_printf(&why, "not stated by the authors (about: %s)", p->about);
     else
         buf_printf(&why, "%s%s", nobody ? "" : "this run cannot say: ", p->why_not);
-    row_text(row, buf_text(&why));
+    row_link(row, buf_text(&why), nobody ? NULL : place_of(t->section->document, p, a, 0));
     if (row && !nobody)
         row->marked = 1;
     t->section->document->failed |= why.failed;
