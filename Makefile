@@ -46,7 +46,7 @@ ARM_SRC := $(wildcard src/cpu/*_neon.c src/cpu/*_arm.c)
 MPI    ?=
 MPI_PKG := $(if $(filter-out 1,$(MPI)),$(MPI),mpi-c)
 MPI_LIBS = $(shell pkg-config --libs $(MPI_PKG))
-MPI_SRC := src/dist/dist_mpi.c src/dist/dist_watch.c src/dist/dist_door.c
+MPI_SRC := src/dist/dist_mpi.c src/dist/dist_watch.c src/dist/dist_launcher.c src/dist/dist_door.c
 SKIP_SRC := $(if $(MPI),src/dist/dist_none.c,$(MPI_SRC)) $(if $(filter x86_64,$(ARCH)),$(ARM_SRC),$(X86_SRC)) $(if $(CURL),src/io/endpoint_none.c src/io/fetch_none.c,src/io/endpoint_curl.c src/io/fetch_curl.c) \
             $(if $(MHD),src/serve/http_none.c,$(wildcard src/serve/*_mhd.c))
 

@@ -5,8 +5,10 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "dist/dist_launcher.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -85,6 +87,8 @@ static void part(int code)
 static void end_all(int code)
 {
     part(code);
+    if (watch.is_guard)
+        launcher_end();
     _exit(code);
 }
 
@@ -174,7 +178,11 @@ static void hear(struct link *l)
 
 static void let_in(void)
 {
-    int fd = accept4(watch.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), i = 0;
+    int fd = accept(watch.listener, NULL, NULL), i = 0;
+    if (fd >= 0) {
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+        fcntl(fd, F_SETFL, O_NONBLOCK);
+    }
     while (i < watch.n_link && watch.links[i].state != LINK_FREE)
         i++;
     if (fd >= 0 && i < watch.n_link)
@@ -194,13 +202,13 @@ static double quiet(double now)
 }
 
 /* awake: when this was last called. Who was stopped himself has not heard the others, and lets them begin anew; for the
- * guard no time passes while all ranks are silent: the job is suspended. */
+ * guard no time passes while all ranks are silent, rank 0 too: the job is suspended. */
 static void look_for_silence(double awake)
 {
     double now = clock_now(), stood = 0;
     char reason[128];
     snprintf(reason, sizeof reason, "has not been heard of for %.0f s (stopped, or its link is cut)", watch.silence);
-    if (now - awake > watch.silence / 4 || (watch.is_guard && quiet(now) > watch.silence / 4))
+    if (now - awake > watch.silence / 4 || (watch.control >= 0 && watch.is_guard && quiet(now) > watch.silence / 4))
         stood = now - awake;
     for (int i = 0; i < watch.n_link; i++) {
         struct link *l = &watch.links[i];
@@ -355,6 +363,7 @@ int watch_prepare(void (*speak)(const char *line), struct error *err)
     int rc = door_open(&watch.door, &watch.listener, err);
     if (!rc && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
         rc = error_set_errno(err, "a pair of sockets");
+    launcher_remember();
     pid_t pid = rc ? -1 : fork();
     if (!rc && pid < 0)
         rc = error_set_errno(err, "a process that watches ranks");
