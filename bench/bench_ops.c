@@ -223,7 +223,7 @@ static void bench_rows(struct bench *b)
          tensor_gate(b->q, &(struct gate_args){ACT_SILU, 1, ROWS, F, wide, act, DTYPE_BF16, DTYPE_F32}));
     TIME("gate_dx silu", 5 * rf, 45.0 * ROWS * F,
          tensor_gate_dx(b->q, &(struct gate_dx_args){ACT_SILU, 1, ROWS, F, wide, act, wide, DTYPE_F32}));
-    TIME("add", 3 * rc, 1.0 * ROWS * C, tensor_add(b->q, &(struct add_args){ROWS * C, x, y}));
+    TIME("add", 3 * rc, 1.0 * ROWS * C, tensor_add(b->q, &(struct add_args){ROWS * C, x, y, SPAN_NONE}));
     TIME("cast f32 to bf16", 1.5 * rf, 0,
          tensor_cast(b->q, &(struct cast_args){(size_t)ROWS * F, act, DTYPE_F32, wide, DTYPE_BF16}));
     TIME("gather_rows", 2 * rc, 0, tensor_gather_rows(b->q, &(struct gather_rows_args){ROWS, C, x, positions, y}));

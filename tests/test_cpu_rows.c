@@ -250,7 +250,9 @@ static size_t move_run(struct ops *o, const void *parameter, float *out)
     tensor_cast(o->queue, &(struct cast_args){n, bx, DTYPE_F32, bh, DTYPE_F16});
     tensor_cast(o->queue, &(struct cast_args){n, bh, DTYPE_F16, bc, DTYPE_F32});
     ops_get(o, out + n, bc, bytes);
-    tensor_add(o->queue, &(struct add_args){n, bx, by});
+    tensor_add(o->queue, &(struct add_args){n, bx, by, bz});
+    ops_get(o, out + 5 * n, bz, bytes);
+    tensor_add(o->queue, &(struct add_args){n, bx, by, SPAN_NONE});
     ops_get(o, out + 2 * n, by, bytes);
     tensor_copy(o->queue, &(struct copy_args){bytes, by, bz});
     ops_get(o, out + 3 * n, bz, bytes);
@@ -258,7 +260,7 @@ static size_t move_run(struct ops *o, const void *parameter, float *out)
     ops_get(o, out + 4 * n, bz, bytes);
     free(x);
     free(y);
-    return 5 * n;
+    return 6 * n;
 }
 
 static void moves_and_casts_are_exact(void **state)
@@ -273,6 +275,7 @@ static void moves_and_casts_are_exact(void **state)
             assert_float_equal(got[j], bf16_to_f32(f32_to_bf16(x)), 0);
             assert_float_equal(got[n + j], f16_to_f32(f32_to_f16(x)), 0);
             assert_float_equal(got[2 * n + j], y + x, 0);
+            assert_float_equal(got[5 * n + j], y + x, 0);
             assert_float_equal(got[3 * n + j], y + x, 0);
             assert_float_equal(got[4 * n + j], 0, 0);
         }

@@ -19,7 +19,7 @@ static size_t block_size(size_t n, size_t block, int piece)
 
 struct move_work {
     const struct kernels *k;
-    char *y;
+    char *y, *z;
     const char *x;
     size_t n; /* elements, or bytes */
     enum dtype x_dtype, y_dtype;
@@ -29,13 +29,20 @@ static void add_block(void *context, int piece, int worker)
 {
     (void)worker;
     const struct move_work *w = context;
-    size_t at = (size_t)piece * BLOCK;
-    w->k->add((float *)w->y + at, (const float *)w->x + at, block_size(w->n, BLOCK, piece));
+    size_t at = (size_t)piece * BLOCK, n = block_size(w->n, BLOCK, piece);
+    float *y = (float *)w->y + at, *z = w->z ? (float *)w->z + at : y;
+    if (z != y)
+        memcpy(z, y, n * sizeof *z); /* little enough to be in the cache when it is added to */
+    w->k->add(z, (const float *)w->x + at, n);
 }
 
 void cpu_add(struct queue *q, const struct add_args *a)
 {
-    struct move_work w = {.k = cpu_kernels(q), .y = cpu_ptr(a->y), .x = cpu_ptr(a->x), .n = a->n};
+    struct move_work w = {.k = cpu_kernels(q),
+                          .y = cpu_ptr(a->y),
+                          .z = a->z.buffer ? cpu_ptr(a->z) : NULL,
+                          .x = cpu_ptr(a->x),
+                          .n = a->n};
     pool_run(cpu_pool(q), n_block(a->n, BLOCK), add_block, &w);
 }
 

@@ -45,7 +45,7 @@ static int measure(struct device *d, enum dtype t, struct rates *r, struct error
         tensor_weight_pack(q, &(struct weight_pack_args){w, 0, N, at[0], DTYPE_F32, 0});
         queue_drain(q);
         double packed = clock_now();
-        tensor_add(q, &(struct add_args){COUNT, at[0], at[1]});
+        tensor_add(q, &(struct add_args){COUNT, at[0], at[1], SPAN_NONE});
         queue_drain(q);
         double added = clock_now();
         r->update = fmax(r->update, COUNT / (updated - start));

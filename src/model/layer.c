@@ -247,7 +247,7 @@ static void half_out(const struct layer *l, const struct half *h)
     layer_norm(l, h->post, p.n_row, h->raw, h->kept, (struct typed_span){l->io->post, DTYPE_F32});
     if (h->out.buffer != h->residual.buffer || h->out.offset != h->residual.offset)
         tensor_copy(l->q, &(struct copy_args){n * 4, h->residual, h->out});
-    tensor_add(l->q, &(struct add_args){n, l->io->post, h->out});
+    tensor_add(l->q, &(struct add_args){n, l->io->post, h->out, SPAN_NONE});
 }
 
 /* Gate and up (or up alone), kept in bf16 where products are computed in it; what comes after reads what is kept, so

@@ -109,7 +109,7 @@ static void input_backward(const struct backward *s, enum layer_part norm, struc
     if (layer_has_pre_norm(s->l.d))
         norm_backward(s, &(struct norm_back){norm, x, kept, dh, s->g->dx, 1});
     else
-        tensor_add(s->l.q, &(struct add_args){(size_t)s->l.b->n_row * (size_t)s->l.d->n_embd, dh, s->g->dx});
+        tensor_add(s->l.q, &(struct add_args){(size_t)s->l.b->n_row * (size_t)s->l.d->n_embd, dh, s->g->dx, SPAN_NONE});
 }
 
 /* Down to the gradient of h2 in dh. */

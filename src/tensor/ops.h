@@ -304,10 +304,10 @@ struct soft_cap_args {
     float cap;
     struct span x;
 };
-/* y += x, f32 */
+/* y += x, or with a buffer there z = y + x, where z may be y; f32 */
 struct add_args {
     size_t n;
-    struct span x, y;
+    struct span x, y, z;
 };
 /* y = factor x, f32; y may be x */
 struct scale_args {

@@ -24,17 +24,27 @@ static struct span place_of(const struct share *s, const struct region *r, int r
     return span_at(share_place(s, r->stage, size), (size_t)cut_slice(&s->cut, r, rank) * size);
 }
 
+/* This rank's slice of the region, at its place; rounded on the way, or as it is. */
+static void place_own(struct share *s, const struct share_part *mine, const struct region *r, struct span place)
+{
+    size_t n = slice_bytes(s, r, s->cut.rank, 1);
+    if (mine->rounds)
+        tensor_cast(s->q, &(struct cast_args){n, {mine->buffer, (size_t)r->own * 4}, DTYPE_F32, place, DTYPE_BF16});
+    else
+        tensor_copy(s->q, &(struct copy_args){n * mine->size, {mine->buffer, (size_t)r->own * mine->size}, place});
+}
+
 /* The region's slices are under way, each to its place. */
 static int begin_region(struct share *s, const struct share_part *mine, const struct region *r, struct error *err)
 {
     struct dist_piece *sends = s->pieces, *receives = s->pieces + s->cut.n_rank;
     struct dist_exchange x = {sends, receives, 0, 0};
-    struct span own = {mine->buffer, (size_t)r->own * mine->size};
+    struct span own = place_of(s, r, s->cut.rank, mine->size);
     size_t bytes = slice_bytes(s, r, s->cut.rank, mine->size), room = (size_t)s->cut.widest * 4;
     char *out = s->out ? s->out : host_at(own);
+    place_own(s, mine, r, own);
     if (s->out)
         queue_download(s->q, s->out, own, bytes);
-    tensor_copy(s->q, &(struct copy_args){bytes, own, place_of(s, r, s->cut.rank, mine->size)});
     queue_drain(s->q); /* a failure comes back with the next wait that is looked at */
     for (int rank = 0; rank < s->cut.n_rank; rank++) {
         size_t theirs = slice_bytes(s, r, rank, mine->size);

@@ -33,7 +33,7 @@ void leaves_deinit(struct leaves *l)
 static void add_sums(struct leaves *l, struct queue *q, int level)
 {
     struct buffer *left = l->waiting[level];
-    tensor_add(q, &(struct add_args){(size_t)l->n_element, {l->now, 0}, {left, 0}});
+    tensor_add(q, &(struct add_args){(size_t)l->n_element, {l->now, 0}, {left, 0}, SPAN_NONE});
     l->waiting[level] = l->now;
     l->now = left;
 }

@@ -219,7 +219,8 @@ int share_squares(struct share *s, double *squares, struct error *err);
 /* --- collect.c: between parts and the whole. */
 struct share_part { /* a rank's part of something in the flat order */
     struct buffer *buffer;
-    size_t size; /* bytes of an element */
+    size_t size; /* bytes of an element, as it is collected */
+    int rounds;  /* from f32 to bf16 */
 };
 /* Every rank's part of a stage; *all as share_place, until the next but one. Every rank calls it for all stages, from
  * the first on; with one rank *all is the buffer. */

@@ -162,7 +162,7 @@ static int write_surroundings(const struct trainer *t, const char *directory, en
 /* Stage by stage: all ranks round and pack, rank 0 writes. When it cannot the others do not wait for it. */
 static int save_stages(struct trainer *t, struct tensors *f, enum dtype dtype, struct buffer *way, struct error *err)
 {
-    const struct share_part masters = {t->masters, sizeof(float)};
+    const struct share_part masters = {t->masters, sizeof(float), 0};
     struct span all;
     int written = 0, rc = 0;
     for (int i = 0; !rc && i < t->share.cut.n_stage; i++) {
@@ -207,7 +207,7 @@ static int save_adapter(struct trainer *t, enum dtype dtype, struct error *err)
     const char *directory = t->job->directory;
     struct checkpoint *merged = NULL;
     struct span masters;
-    int rc = share_collect(&t->share, &(struct share_part){t->masters, sizeof(float)}, 0, &masters, err);
+    int rc = share_collect(&t->share, &(struct share_part){t->masters, sizeof(float), 0}, 0, &masters, err);
     if (rc || !directory || dist_rank() > 0)
         return rc;
     char *inner = path_join(directory, "adapter");

@@ -117,7 +117,8 @@ static struct span slot(const struct share *s, const struct region *r, int rank)
     return rank == s->cut.rank ? slice_at(s, r, rank) : (struct span){s->in, (size_t)rank * (size_t)s->cut.widest * 4};
 }
 
-/* Into the tree at its place. A subtree that lies in the round waits in the slot of its first leaf. */
+/* Into the tree at its place. A subtree that lies in the round waits in the slot of its first leaf; the last sum is the
+ * step's. */
 static void add_leaf(struct share *s, const struct region *r, int rank)
 {
     int leaf = s->first_leaf + rank, level = 0;
@@ -126,12 +127,12 @@ static void add_leaf(struct share *s, const struct region *r, int rank)
     for (; leaf >> level & 1; level++) {
         struct span left =
             level < s->inner ? slot(s, r, rank + 1 - (2 << level)) : (struct span){s->waiting[level], own};
-        tensor_add(s->q, &(struct add_args){n, newest, left});
-        newest = left;
+        int is_last = leaf + 1 == s->n_leaf && leaf >> level == 1;
+        struct span all = is_last ? (struct span){s->sum, own} : left;
+        tensor_add(s->q, &(struct add_args){n, newest, left, all});
+        newest = all;
     }
-    if (leaf + 1 == s->n_leaf)
-        tensor_copy(s->q, &(struct copy_args){n * 4, newest, {s->sum, own}});
-    else if (level >= s->inner)
+    if (leaf + 1 < s->n_leaf && level >= s->inner)
         tensor_copy(s->q, &(struct copy_args){n * 4, newest, {s->waiting[level], own}});
 }
 

@@ -175,7 +175,7 @@ static int save_stage(struct saving *s, const struct trainer *t, size_t i, int s
 /* When rank 0 cannot write, the others do not wait for it. */
 static int save_tensor(struct saving *s, struct trainer *t, size_t i, struct error *err)
 {
-    const struct share_part part = {tensor_buffer(t, i), dtype_size(tensor_dtype(t, i))};
+    const struct share_part part = {tensor_buffer(t, i), dtype_size(tensor_dtype(t, i)), 0};
     struct span all;
     int written = 0, rc = 0;
     for (int stage = 0; !rc && stage < t->share.cut.n_stage; stage++) {
@@ -340,7 +340,7 @@ static int load_tensors(struct trainer *t, const struct safetensors *s, const ch
         if (!info || info->storage != storage_of_dtype(wanted) || info->n_element != (uint64_t)t->trained.n_element)
             return error_set(err, ERROR_DATA, "%s: %s is missing or not %lld values in %s", path, tensor_names[i],
                              (long long)t->trained.n_element, dtype_name(wanted));
-        share_upload(&t->share, &(struct share_part){tensor_buffer(t, i), dtype_size(wanted)},
+        share_upload(&t->share, &(struct share_part){tensor_buffer(t, i), dtype_size(wanted), 0},
                      safetensors_data(s, (size_t)at));
     }
     if (!rc)

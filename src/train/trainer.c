@@ -109,16 +109,11 @@ static void pack_stage(struct trainer *t, int stage, struct span all, uint64_t n
 }
 
 /* From the masters of all. Whoever has a part of matrices in bf16 rounds it before it goes to the others, unless that
- * is at random and a matter of places in a matrix; behind an update its sum of gradients is room for that. */
+ * is at random and a matter of places in a matrix. */
 static int pack_all(struct trainer *t, uint64_t noise, struct error *err)
 {
     int rounds = dist_size() > 1 && !t->m->lora && t->m->dtype == DTYPE_BF16 && !noise, rc = 0;
-    struct share_part part = {t->masters, sizeof(float)};
-    if (rounds) {
-        part = (struct share_part){t->share.sum, dtype_size(DTYPE_BF16)};
-        tensor_cast(t->q, &(struct cast_args){
-                              (size_t)t->share.cut.n, {t->masters, 0}, DTYPE_F32, {part.buffer, 0}, DTYPE_BF16});
-    }
+    struct share_part part = {t->masters, dtype_size(rounds ? DTYPE_BF16 : DTYPE_F32), rounds};
     for (int i = 0; !rc && i < t->share.cut.n_stage; i++) {
         const struct stage *s = &t->share.cut.stages[i];
         struct span all;
