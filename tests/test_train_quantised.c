@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "io/file.h"
+#include "train/parts.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -243,6 +244,35 @@ static void test_an_adapter_is_trained_on(void **state)
     assert_non_null(strstr(r.err.message, "rank 3"));
 }
 
+/* Slabs of a step of 4 x 256 tokens beside quantised weights of so many bytes. */
+static size_t planned(int n_layer, int n_embd, int n_ff, size_t weights, int recompute)
+{
+    struct model_desc d;
+    struct train_options o;
+    json_t *config =
+        json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f}", "model_type", "llama", "num_hidden_layers", n_layer,
+                  "hidden_size", n_embd, "intermediate_size", n_ff, "num_attention_heads", 32, "num_key_value_heads",
+                  32, "vocab_size", 32000, "max_position_embeddings", 2048, "rms_norm_eps", 1e-6);
+    assert_int_equal(model_desc_parse(&d, config, "config", NULL), 0);
+    json_decref(config);
+    train_options_default(&o);
+    o.lora_r = 16;
+    o.max_length = 256;
+    o.recompute = recompute;
+    return train_memory_slabs(&(struct train_base){&d, weights, 1}, &o, 4 * 256);
+}
+
+/* LLaMA 7B in Q4_K_M: 4.1 GB, of 5.5 GiB that its tuning is to take. */
+static void test_activations_of_large_models_are_computed_again(void **state)
+{
+    (void)state;
+    const size_t large = 4081000000u, small = 668000000, gib = (size_t)1 << 30;
+    assert_true(planned(32, 4096, 11008, large, -1) < 5 * gib + gib / 2);
+    assert_int_equal(planned(32, 4096, 11008, large, -1), planned(32, 4096, 11008, large, 1));
+    assert_true(planned(32, 4096, 11008, large, 0) > 8 * gib);
+    assert_int_equal(planned(22, 2048, 5632, small, -1), planned(22, 2048, 5632, small, 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_an_adapter_stands_beside_the_blocks),
         cmocka_unit_test(test_adapters_take_each_others_place),
         cmocka_unit_test(test_an_adapter_is_trained_on),
+        cmocka_unit_test(test_activations_of_large_models_are_computed_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

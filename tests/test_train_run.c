@@ -210,7 +210,7 @@ static double slabs_of(const struct train_options *o, double *planned)
     struct train_job job = {
         .model = model, .source = source, .data = &data, .options = o, .on_step = note_slabs, .user = &held};
     assert_int_equal(train_run(&job, &result, NULL), 0);
-    *planned = (double)train_memory_slabs(&(struct train_base){model_desc(model), 0}, o, 64 * 32);
+    *planned = (double)train_memory_slabs(&(struct train_base){model_desc(model), 0, 0}, o, 64 * 32);
     train_data_free(&data);
     model_close(model);
     checkpoint_close(source);

@@ -152,7 +152,8 @@ static int train(struct work *w, struct isara_trained *out, struct error *err)
 static void say_memory(const struct work *w)
 {
     const struct model *m = w->model->model;
-    const struct train_base base = {model_desc(m), model_packed_bytes(m)};
+    const struct train_base base = {model_desc(m), model_packed_bytes(m),
+                                    train_keeps_blocks(&w->options, w->model->checkpoint)};
     int tokens = w->options.max_length * w->options.batch_size;
     log_line(LOG_INFO, "memory at most %zu MiB", train_memory(&base, &w->options, tokens) >> 20);
     if (!w->options.lora_r && w->model->checkpoint && checkpoint_any_blocks(w->model->checkpoint))

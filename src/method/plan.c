@@ -189,7 +189,7 @@ static int tune_bytes(struct plan *plan, const struct plan_model *m, const struc
 {
     const struct model_desc *d = m->desc;
     const struct model_packing packing = {m->source, o->dtype, 1};
-    struct train_base base = {.desc = d};
+    struct train_base base = {.desc = d, .keeps_blocks = m->keep_blocks};
     struct train_data data = {0};
     int n = l->n + least(o->attempts * rounds_asked(o, o->rounds) * kept_at_most(o) / 2, MOST_LOADS), rc = 0,
         longest = o->train.max_length;

@@ -122,6 +122,8 @@ int pass_loss(struct pass *p, double *loss, struct error *err);
 /* --- memory.c */
 /* Masters, gradients of leaves and moments of n trained elements. */
 size_t train_state_bytes(const struct train_options *o, size_t n);
+/* Whether activations are computed again layer by layer, whatever memory there is; kept: bytes of keeping them. */
+int train_recomputes(const struct train_base *b, const struct train_options *o, size_t kept);
 /* train_memory without what any process takes. */
 size_t train_memory_slabs(const struct train_base *b, const struct train_options *o, int micro_tokens);
 

@@ -22,7 +22,8 @@ struct train_options {
     int gradient_leaves;
     int max_length, packing, shuffle;
     int save_steps; /* 0: only at the end and when interrupted */
-    /* activations by recomputation per layer: 1, 0, or -1: when they would not fit into this machine's free memory */
+    /* activations by recomputation per layer: 1, 0, or -1: when they would not fit into this machine's free memory, or
+     * would take a process with quantised weights beyond what such a model is chosen for (train_recomputes) */
     int recompute;
     int bf16_moments; /* Adam's moments in bf16, rounded at random */
     int bf16_random;  /* the bf16 copy of the weights is rounded at random after each step */
@@ -163,10 +164,12 @@ struct train_job {
 /* Resumes from the directory's last checkpoint when there is one for the same data and options (others are refused by
  * name). ERROR_INTERRUPTED after writing a checkpoint when interrupt_requested(). */
 int train_run(const struct train_job *job, struct train_result *result, struct error *err);
-/* The model that is tuned. weights: bytes of its packed matrices; 0: all of them in the training's dtype. */
+/* The model that is tuned. weights: bytes of its packed matrices; 0: all of them in the training's dtype. keeps_blocks:
+ * as train_keeps_blocks. */
 struct train_base {
     const struct model_desc *desc;
     size_t weights;
+    int keeps_blocks;
 };
 /* As train_keeps_blocks will have it opened. */
 int train_base_of(struct train_base *out, const struct model_desc *d, const struct device *device,

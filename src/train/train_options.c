@@ -61,7 +61,8 @@ static const struct field rows[] = {
     {FIELD("bf16-random", FIELD_FLAG, struct train_options, bf16_random), .initial = "false", .bits = FIELD_BITS,
      .help = "round the bf16 copy of the weights at random: steps too small for bf16 are not lost on average"},
     {FIELD("gradient-checkpointing", FIELD_FLAG, struct train_options, recompute),
-     .help = "keep only each layer's input and compute the rest again [when the rest would not fit]"},
+     .help = "keep only each layer's input and compute the rest again [when the rest would not fit, or would "
+             "take more than 5 GiB together with quantised weights]"},
 };
 const struct field_table train_fields = {rows, sizeof rows / sizeof *rows};
 

@@ -321,12 +321,22 @@ static int check_data(const struct train_job *job, const struct train_data *data
 static int must_recompute(const struct trainer *t, const struct order_sizes *sizes)
 {
     const struct train_options *o = t->job->options;
+    const struct train_base base = {&t->m->desc, model_packed_bytes(t->m), t->m->keeps_blocks};
     size_t state = dist_size() > 1 ? share_state_bytes(&t->share.cut, o)
                                    : train_state_bytes(o, (size_t)t->trained.n_element),
            kept = pass_bytes(&t->m->desc, o->dtype, 0, lora_widest(t->m), sizes);
-    size_t room = o->recompute < 0 ? device_memory(t->m->device).free : 0;
-    if (o->recompute >= 0 || state + kept <= room)
+    size_t room = device_memory(t->m->device).free;
+    if (o->recompute >= 0)
         return o->recompute > 0;
+    if (train_recomputes(&base, o, kept)) {
+        log_line(LOG_INFO,
+                 "activations are computed again layer by layer: keeping them would take %zu MiB beside the %zu MiB of "
+                 "quantised weights (--no-gradient-checkpointing keeps them)",
+                 kept >> 20, base.weights >> 20);
+        return 1;
+    }
+    if (state + kept <= room)
+        return 0;
     log_line(LOG_INFO,
              "activations are computed again layer by layer: keeping them would take %zu MiB more than the %zu MiB "
              "that are free",
