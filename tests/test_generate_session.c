@@ -395,6 +395,17 @@ static void what_a_run_takes_is_what_fits_at_a_time(void **state)
     device_close(device);
 }
 
+/* On LLaMA-7B's shape a position takes half a MiB; of each beam's last page half is empty. */
+static void beams_ends_are_small_where_positions_are_large(void **state)
+{
+    (void)state;
+    const struct model_desc large = {.n_layer = 32, .n_kv_head = 32, .head_dim = 128},
+                            grouped = {.n_layer = 32, .n_kv_head = 8, .head_dim = 128};
+    assert_int_equal(plan_page(&large, DTYPE_BF16), 32);
+    assert_int_equal(plan_page(&grouped, DTYPE_BF16), 64);
+    assert_int_equal(plan_page(&grouped, DTYPE_F32), 64);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +416,7 @@ int main(void)
         cmocka_unit_test(a_request_may_be_cancelled_at_its_own_token),
         cmocka_unit_test(what_a_session_was_not_made_for_is_named),
         cmocka_unit_test(what_a_run_takes_is_what_fits_at_a_time),
+        cmocka_unit_test(beams_ends_are_small_where_positions_are_large),
     };
     int failed = cmocka_run_group_tests_name("generate_session", tests, NULL, NULL);
     everything_remote = 1;

@@ -112,7 +112,7 @@ static int speak_items(struct speaking *w, const struct generate_options *option
                                                 .key_a = w->job->stream,
                                                 .key_b = (uint64_t)w->items[i]->index};
     const char *model = w->job->model ? w->job->model : speaker_pretrained(s);
-    const struct generate_engine_options *set = s->o.engine.page ? &s->o.engine : NULL;
+    const struct generate_engine_options *set = s->o.engine.prefill_chunk ? &s->o.engine : NULL;
     rc = rc ? rc : speaker_load(s, model, s->o.dtype, err);
     rc = rc ? rc : generate_engine_new(&engine, s->model, s->tokenizer, set, err);
     if (!rc) {

@@ -123,7 +123,7 @@ static int choose_decoding(const struct eval_answers *e, const struct eval_optio
     if (!o->decode.max_new_tokens)
         o->decode.max_new_tokens = most;
     o->speaker.dtype = v->dtype;
-    if (v->engine.page)
+    if (v->engine.prefill_chunk)
         o->speaker.engine = v->engine;
     return generate_options_check(&o->decode, err);
 }
@@ -175,7 +175,7 @@ static int add_cache(json_t *settings, const struct eval_options *v)
 {
     enum dtype fitted = v->dtype == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
     return json_object_set_new(settings, "kv-dtype",
-                               json_string(dtype_name(v->engine.page ? v->engine.kv_dtype : fitted)));
+                               json_string(dtype_name(v->engine.prefill_chunk ? v->engine.kv_dtype : fitted)));
 }
 
 static int answer_rest(struct eval_answers *e, const struct eval_options *v, struct error *err)

@@ -11,7 +11,7 @@
 
 void generate_engine_options_default(struct generate_engine_options *o, const struct model *m)
 {
-    *o = (struct generate_engine_options){.page = 64,
+    *o = (struct generate_engine_options){.page = plan_page(model_desc(m), model_dtype(m)),
                                           .kv_dtype = model_dtype(m) == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16,
                                           .prefill_chunk = 512,
                                           .prefix_cache = 1};
@@ -40,7 +40,7 @@ int generate_engine_new(struct generate_engine **out, struct model *m, const str
     generate_engine_options_default(&o, m);
     if (options)
         o = *options;
-    o.page = o.page ? o.page : 64;
+    o.page = o.page ? o.page : plan_page(model_desc(m), o.kv_dtype);
     o.prefill_chunk = o.prefill_chunk ? o.prefill_chunk : 512;
     if ((code = check_engine(&o, err)))
         return code;

@@ -60,7 +60,7 @@ struct generate_result {
 };
 
 struct generate_engine_options {
-    int page;            /* 32, 64, 128 [64] */
+    int page;            /* 32, 64, 128; 0: plan_page [0] */
     enum dtype kv_dtype; /* F32 or BF16; F32 when the model is f32 */
     size_t memory_bytes; /* of KV pages; 0: fitted to the requests, at most a quarter of memory */
     int prefill_chunk;   /* token rows a step at most [512] */

@@ -46,7 +46,8 @@ static int in_flight(const struct generate_load *loads, int n, int jobs)
 size_t generate_memory(const struct device *device, const struct model_desc *d, enum dtype dtype,
                        const struct generate_options *o, const struct generate_load *loads, int n)
 {
-    struct kv_layout layout = {dtype == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16, 64, d->n_kv_head, d->head_dim};
+    enum dtype kv_dtype = dtype == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
+    struct kv_layout layout = {kv_dtype, plan_page(d, kv_dtype), d->n_kv_head, d->head_dim};
     int lanes = job_lanes(o), jobs = BATCH / lanes < 1 ? 1 : BATCH / lanes, batch, longest = 0;
     long reserved = 0;
     jobs = n < jobs ? n : jobs;

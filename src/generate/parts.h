@@ -159,6 +159,8 @@ int plan_uses_rules(const struct generate_options *o);
 int plan_keep(const struct generate_options *o); /* candidates it looks at */
 /* Bytes that keys and values take at most where nobody gives a budget: a quarter of the memory, in `share` parts. */
 size_t plan_kv_most(const struct device *device, int share);
+/* Positions in a page: beams' own ends begin in the middle of one, so where positions take much pages are small. */
+int plan_page(const struct model_desc *d, enum dtype kv_dtype);
 size_t plan_page_bytes(const struct generate_engine *e); /* of one page in all layers */
 
 /* step.c */

@@ -72,6 +72,13 @@ void plan_add(struct plan *p, const struct generate_request *r, int page)
     p->uses_rules |= plan_uses_rules(o);
 }
 
+int plan_page(const struct model_desc *d, enum dtype kv_dtype)
+{
+    enum { MOST = 256 << 10 };
+    int64_t bytes = 2 * (int64_t)d->n_layer * d->n_kv_head * d->head_dim * (kv_dtype == DTYPE_F32 ? 4 : 2);
+    return bytes > MOST ? 32 : 64;
+}
+
 size_t plan_page_bytes(const struct generate_engine *e)
 {
     return kv_page_bytes(e->device, &e->layout) * (size_t)e->desc->n_layer;
