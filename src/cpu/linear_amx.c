@@ -72,13 +72,23 @@ static inline __attribute__((always_inline)) void sums_store(const struct produc
     _tile_stored(3, s3, c->acc_stride * 4);
 }
 
+/* The lines of [from, to), into the second cache. */
+static inline __attribute__((always_inline)) const char *fetch(const char *from, const char *to)
+{
+    for (; from < to; from += 64)
+        __builtin_prefetch(from, 0, 2);
+    return from;
+}
+
 /* 17 to 32 rows, one panel. */
 static void two_by_two(const struct product_call *c, int panel)
 {
     float *s = c->acc + panel * PANEL, *low = s + 16 * c->acc_stride;
-    const char *a = c->a + c->begin / 32 * c->a_step, *b = c->panels[panel];
+    const char *a = c->a + c->begin / 32 * c->a_step, *b = c->panels[panel], *ahead = c->ahead[panel], *until = ahead;
+    int64_t ahead_step = c->n ? (c->ahead_bytes * 32 + c->n - 1) / c->n : 0;
     sums_start(c, s, s + 16, low, low + 16);
     for (int64_t k = 0; k < c->n; k += 32, a += c->a_step, b += STEP_BYTES) {
+        ahead = fetch(ahead, until += ahead_step);
         _tile_loadd(6, b, B_ROW);
         _tile_loadd(4, a, c->a_row);
         _tile_dpbf16ps(0, 4, 6);
@@ -170,6 +180,7 @@ static void put(const float *row, int64_t n, int64_t k, uint16_t *to)
 const struct product_kernel kernel_amx = {.lanes = &lanes_avx512,
                                           .form = FORM_TILES,
                                           .rows = ROWS,
+                                          .ahead_least = 4,
                                           .at_once = at_once,
                                           .run = run_product,
                                           .enter = enter,

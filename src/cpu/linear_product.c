@@ -20,7 +20,10 @@ enum {
 _Static_assert((int64_t)N_MOST * 2 * 32 <= A_BYTES && ((int64_t)N_MOST * 4 + 128) * 12 <= A_BYTES,
                "a block of rows of dx, tiles of bf16 or floats");
 /* the most pieces; the fewest multiplications of one; rows a thread, from which on it keeps to its own */
-enum { PIECES_PER_THREAD = 16, PIECE_PRODUCTS = 1 << 18, ROWS_APART = 48 };
+enum { PIECES_PER_THREAD = 16, PIECE_PRODUCTS = 1 << 18, ROWS_APART = 48, AHEAD_BLOCKS = 12 };
+/* Tiles multiply a byte from memory with more rows and columns than the second cache holds of so great a K: LONG_STEP
+ * of it at a time, and LONG_PARTS panels side by side. */
+enum { LONG_K = 4096, LONG_STEP = 2 * STRETCH, LONG_PARTS = MAX_PANELS };
 
 static const struct product_kernel *quantised_kernel(enum cpu_isa isa)
 {
@@ -128,6 +131,13 @@ static int64_t row_bytes(const struct product *p)
     case FORM_HALVES: return p->k * 4;
     default: return p->k * 2;
     }
+}
+
+/* Whether sums of a stretch of K at a time are put down in between, of several panels side by side. */
+static int is_long(const struct product *p)
+{
+    return p->kernel->form == FORM_TILES && p->part_panels == 1 && p->k > LONG_K &&
+           p->last_row - p->first_row > 2 * p->kernel->rows;
 }
 
 /* Work in order: group by group of rows, in each part by part; pieces are equal stretches of that line. */
@@ -259,7 +269,8 @@ static void panels_of(struct visit *v, int64_t begin, int64_t n)
     v->c.n = n;
     v->c.n_panel = n_part * p->part_panels;
     for (int i = 0; i < v->c.n_panel && v->d->ready; i++)
-        panels[i] = v->d->ready + (size_t)((part - p->first_part) * p->part_panels + i) * panel_bytes(p, p->k);
+        panels[i] = v->d->ready + (size_t)((part - p->first_part) * p->part_panels + i) * panel_bytes(p, p->k) +
+                    panel_bytes(p, begin);
     for (int i = 0; i < n_part && !v->d->ready; i++)
         p->panels(p, part + i, begin, n, v->room + (size_t)i * panel_bytes(p, n), panels + i * p->part_panels);
     for (int i = 0; i < n_part && p->types; i++)
@@ -292,9 +303,14 @@ static void look_ahead(struct visit *v, int64_t next, int n_next, int64_t n_bloc
     v->c.ahead_bytes = 0;
     for (int i = 0; i < MAX_PANELS; i++)
         v->c.ahead[i] = v->c.panels[0];
-    if (p->built || n_next < 1 || n_block < p->kernel->ahead_least || n_block > 12)
+    if ((p->built && !v->d->ready) || n_next < 1 || v->c.n < p->k || n_block < p->kernel->ahead_least ||
+        n_block > AHEAD_BLOCKS)
         return;
-    for (int i = 0; i < n_next; i++) {
+    for (int i = 0; i < n_next && v->d->ready; i++)
+        for (int j = 0; j < p->part_panels; j++)
+            v->c.ahead[i * p->part_panels + j] =
+                v->d->ready + (size_t)((next + i - p->first_part) * p->part_panels + j) * panel_bytes(p, p->k);
+    for (int i = 0; i < n_next && !v->d->ready; i++) {
         int count = p->panels(p, next + i, 0, p->k, NULL, panels);
         for (int j = 0; j < count; j++)
             v->c.ahead[i * p->part_panels + j] = panels[j];
@@ -305,9 +321,9 @@ static void look_ahead(struct visit *v, int64_t next, int n_next, int64_t n_bloc
 static void some_parts(struct visit *v, int64_t row, int64_t end, int n_next)
 {
     const struct product *p = v->p;
-    int64_t step = p->built && !v->d->ready
-                       ? ROOM_BYTES / (int64_t)panel_bytes(p, v->n_part * p->part_panels) / STRETCH * STRETCH
-                       : p->k;
+    int64_t step = is_long(p) ? LONG_STEP : p->k;
+    if (p->built && !v->d->ready)
+        step = ROOM_BYTES / (int64_t)panel_bytes(p, v->n_part * p->part_panels) / STRETCH * STRETCH;
     if (step < p->k)
         finish_pending(v);
     for (int64_t begin = 0; begin < p->k || begin == 0; begin += step) {
@@ -336,6 +352,7 @@ static void some_of_group(struct visit *v, int64_t group, int64_t part, int64_t 
             last = row + v->d->group_rows < p->last_row ? row + v->d->group_rows : p->last_row;
     int m = last - row < v->d->block_rows ? (int)(last - row) : v->d->block_rows,
         most = p->part_panels > 1 || !p->kernel->at_once ? 1 : p->kernel->at_once(m);
+    most = is_long(p) ? LONG_PARTS : most;
     for (int64_t left = (end - part + most - 1) / most; left > 0; left--) {
         int n = (int)((end - part + left - 1) / left), after = (int)clamp_int64(end - part - n + later, 0, n);
         v->part = p->first_part + part;
@@ -401,11 +418,13 @@ static void prepare_rows(struct queue *q, struct product *p)
             prepare_block(p, i, 0);
 }
 
-/* What a group's rows may take. Panels that come from memory for every group are worth half a second-level cache. */
-static int64_t group_bytes(int64_t panels)
+/* What a group's rows may take. Panels that come from memory for every group are worth half a second-level cache, and
+ * any that tiles wait for. */
+static int64_t group_bytes(const struct product *p, int64_t panels)
 {
     int64_t half = sysconf(_SC_LEVEL2_CACHE_SIZE) / 2;
-    return panels > FAR_PANELS_BYTES && half > ONE_GROUP_BYTES ? half : GROUP_BYTES;
+    int far = panels > FAR_PANELS_BYTES || p->kernel->form == FORM_TILES;
+    return far && half > ONE_GROUP_BYTES ? half : GROUP_BYTES;
 }
 
 /* Groups of equal size that fit the cache beside panels and sums, in blocks of equal size; a few rows more are not
@@ -416,12 +435,12 @@ static void deal_rows(struct deal *d, int n_thread)
     const struct product *p = d->p;
     int rows = p->kernel->rows;
     int64_t panels = (p->last_part - p->first_part) * p->part_panels * (int64_t)panel_bytes(p, p->k),
-            m = p->last_row - p->first_row, bytes = m * row_bytes(p), group = group_bytes(panels),
+            m = p->last_row - p->first_row, bytes = m * row_bytes(p), group = group_bytes(p, panels),
             most = bytes <= ONE_GROUP_BYTES || bytes <= group ? m + rows - 1 : group / (row_bytes(p) + 1);
     if (p->kernel->form != FORM_TILES &&
         (p->past_caches ? !d->ready || panels <= ONE_GROUP_BYTES : panels <= FEW_PANELS_BYTES))
         most = 4 * rows; /* panels are in the cache whatever the group; the output is then written nearly in order */
-    most = clamp_int64(most, rows, PART_ROWS) / rows * rows;
+    most = is_long(p) ? PART_ROWS : clamp_int64(most, rows, PART_ROWS) / rows * rows;
     d->n_group = (m + most - 1) / most;
     if (m >= n_thread * ROWS_APART && p->kernel->form == FORM_BYTES)
         d->n_group = round_up(d->n_group, n_thread);
@@ -445,8 +464,8 @@ static void run_parts(struct deal *d)
     int64_t products = (m < 4 ? 4 : m) * p->k * n_part * p->part_panels * PANEL,
             each = products / n_thread / PIECE_PRODUCTS;
     d->n_piece = n_thread == 1 ? 1 : n_thread * clamp_int64(each, 1, PIECES_PER_THREAD);
-    if (d->n_piece > n_part * d->n_group)
-        d->n_piece = n_part * d->n_group;
+    int64_t most = (is_long(p) ? (n_part + LONG_PARTS - 1) / LONG_PARTS : n_part) * d->n_group;
+    d->n_piece = d->n_piece < most ? d->n_piece : most;
     if (d->ready)
         pool_run(cpu_pool(d->q), (int)n_part, build_part, d);
     pool_run(cpu_pool(d->q), (int)d->n_piece, piece_run, d);
