@@ -326,21 +326,13 @@ static int must_recompute(const struct trainer *t, const struct order_sizes *siz
                                    : train_state_bytes(o, (size_t)t->trained.n_element),
            kept = pass_bytes(&t->m->desc, o->dtype, 0, lora_widest(t->m), sizes);
     size_t room = device_memory(t->m->device).free;
-    if (o->recompute >= 0)
+    int is_large = train_recomputes(&base, o, kept);
+    if (o->recompute >= 0 || (!is_large && state + kept <= room))
         return o->recompute > 0;
-    if (train_recomputes(&base, o, kept)) {
-        log_line(LOG_INFO,
-                 "activations are computed again layer by layer: keeping them would take %zu MiB beside the %zu MiB of "
-                 "quantised weights (--no-gradient-checkpointing keeps them)",
-                 kept >> 20, base.weights >> 20);
-        return 1;
-    }
-    if (state + kept <= room)
-        return 0;
-    log_line(LOG_INFO,
-             "activations are computed again layer by layer: keeping them would take %zu MiB more than the %zu MiB "
-             "that are free",
-             (state + kept - room) >> 20, room >> 20);
+    log_line(LOG_INFO, "activations are computed again layer by layer: keeping them would take %zu MiB %s %zu MiB%s",
+             (is_large ? kept : state + kept - room) >> 20, is_large ? "beside the" : "more than the",
+             (is_large ? base.weights : room) >> 20,
+             is_large ? " of quantised weights (--no-gradient-checkpointing keeps them)" : " that are free");
     return 1;
 }
 
