@@ -299,6 +299,46 @@ static void files_that_are_named_are_measured(void **state)
     assert_non_null(strstr(err.message, "--general nowhere.txt: no such file"));
 }
 
+static double sum_of(const char *path, const char *name)
+{
+    json_t *rows = NULL, *row;
+    size_t i;
+    double sum = 0;
+    assert_int_equal(jsonl_load(&rows, path, NULL), 0);
+    json_array_foreach(rows, i, row) sum += json_number_value(json_object_get(row, name));
+    json_decref(rows);
+    return sum;
+}
+
+/* Tokens and arithmetic of tuning from the steps' log, and as many texts as lines of what was made. */
+static void the_work_is_that_of_its_files(void **state)
+{
+    (void)state;
+    struct report_run r;
+    struct error err = {0};
+    json_t *metrics, *lines = NULL;
+    char path[1400];
+    snprintf(path, sizeof path, "%s/round-1/model/log.jsonl", output);
+    double tokens = sum_of(path, "tokens");
+    snprintf(path, sizeof path, "%s/round-1/generated.jsonl", output);
+    assert_int_equal(jsonl_load(&lines, path, NULL), 0);
+    assert_int_equal(method_results(output, &r, &err), 0);
+    assert_int_equal(report_run_json(&r, &metrics, &err), 0);
+    const json_t *work = json_object_get(metrics, "work"), *tune = json_object_get(work, "tune"),
+                 *answer = json_object_get(work, "answer");
+    double parameters = strtod(report_fact_find(&r.manifest, "model.parameters"), NULL);
+    assert_true(tokens > 0 && parameters > 0);
+    near(json_number_value(json_object_get(tune, "tokens")), tokens);
+    near(json_number_value(json_object_get(tune, "gflop")), 6 * parameters * tokens * 1e-9);
+    assert_int_equal(json_integer_value(json_object_get(tune, "texts")), 0);
+    assert_int_equal(json_integer_value(json_object_get(answer, "texts")), json_array_size(lines));
+    assert_true(json_number_value(json_object_get(answer, "tokens")) > 0);
+    near(r.phases[0].seconds_each * r.phases[0].texts, r.phases[0].seconds);
+    json_decref(lines);
+    json_decref(metrics);
+    report_run_free(&r);
+}
+
 /* Which way is better: the means of TruthfulQA's columns too, and of lengths neither. */
 static void what_is_better_has_a_direction(void **state)
 {
@@ -314,9 +354,12 @@ static void what_is_better_has_a_direction(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_better_has_a_direction),       cmocka_unit_test(answers_are_counted),
-        cmocka_unit_test(comparisons_have_values_of_questions), cmocka_unit_test(a_run_says_what_it_can),
-        cmocka_unit_test(evaluations_beside_it_are_read),       cmocka_unit_test(files_that_are_named_are_measured)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_better_has_a_direction),
+                                       cmocka_unit_test(the_work_is_that_of_its_files),
+                                       cmocka_unit_test(answers_are_counted),
+                                       cmocka_unit_test(comparisons_have_values_of_questions),
+                                       cmocka_unit_test(a_run_says_what_it_can),
+                                       cmocka_unit_test(evaluations_beside_it_are_read),
+                                       cmocka_unit_test(files_that_are_named_are_measured)};
     return cmocka_run_group_tests(tests, setup, tiny_align_teardown);
 }

@@ -250,7 +250,14 @@ static void the_most_is_as_documented(void **state)
     struct made m;
     struct error err = {0};
     struct report_label label = {"toxic", 8, 2, 0.25, 0.1, 0.6};
-    struct report_phase phase = {"ask", 1.5, 2.5, 3.5};
+    struct report_phase phase = {.name = "ask",
+                                 .seconds = 1.5,
+                                 .cpu = 2.5,
+                                 .joules = 3.5,
+                                 .tokens = 8,
+                                 .gflop = NAN,
+                                 .texts = 2,
+                                 .seconds_each = 0.75};
     struct report_tax tax[] = {{.arm = "round-1", .metric = "answers.words", .n = 8, .value = 9.5, .interval = "BCa"},
                                {.arm = "round-1", .metric = "nll", .test = "of an evaluation"}};
     const struct file_schema *schema = file_schema("metrics.json");

@@ -242,6 +242,7 @@ int results_attempts(const struct recorded *d, struct report_round *x, struct re
 int results_regressions(const struct arms *arms, struct report_run *r, struct error *err);
 int results_files(const struct recorded *d, struct report_run *r, struct error *err);
 int results_tax(const struct arms *arms, struct report_run *r, struct error *err); /* after results_files */
+void results_cost(struct report_run *r);                                           /* after all of them */
 /* Keeps what only this process knows, fills result->report and renders it, into the run's directory too. */
 int align_results(struct align *a, struct align_result *result, struct error *err);
 

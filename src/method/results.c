@@ -282,7 +282,8 @@ static int fill_costs(struct recorded *d, struct report_run *r, struct error *er
         double seconds = phase_number(d, "seconds", phases[i], err),
                cpu = phase_number(d, "cpu-seconds", phases[i], err), joules = phase_number(d, "joules", phases[i], err);
         if (!isnan(seconds))
-            r->phases[r->n_phase++] = (struct report_phase){phases[i], seconds, cpu, joules};
+            r->phases[r->n_phase++] =
+                (struct report_phase){.name = phases[i], .seconds = seconds, .cpu = cpu, .joules = joules};
     }
     int rc = run_get_fact(d->run, "peak-mib", &value, &d->arena, err);
     r->peak_mib = !rc && value ? (int)strtol(value, NULL, 10) : 0;
@@ -365,6 +366,8 @@ static int results_fill(struct report_run *r, struct run *run, struct error *err
     rc = rc ? rc : results_regressions(arms, r, err);
     rc = rc ? rc : results_files(&d, r, err);
     rc = rc ? rc : results_tax(arms, r, err);
+    if (!rc)
+        results_cost(r);
     recorded_free(&d);
     return rc;
 }

@@ -78,8 +78,11 @@ struct report_sample {
 };
 struct report_phase {
     const char *name;
-    double seconds, cpu; /* by the clock; of all processors together, NAN: not measured */
-    double joules;       /* of processors and memory, of all that the machine did; NAN: not read */
+    double seconds, cpu;  /* by the clock; of all processors together, NAN: not measured */
+    double joules;        /* of processors and memory, of all that the machine did; NAN: not read */
+    double tokens, gflop; /* generated or trained on, and 10^9 operations for them; NAN: not counted */
+    int texts;            /* that were generated; 0: none are */
+    double seconds_each;  /* a text */
 };
 /* An attempt as the journal has it; of a round and a reason the first REPORT_EXAMPLES. */
 enum { REPORT_EXAMPLES = 3, REPORT_REGRESSIONS = 20 };
@@ -186,6 +189,7 @@ struct report_run {
     int n_sample;
     struct report_phase *phases;
     int n_phase;
+    double seconds, cpu;       /* of all phases */
     double joules, co2;        /* of all; grams, by what people say of the grid; NAN: not known */
     const char *joules_unread; /* why; NULL: they are known */
     int peak_mib;

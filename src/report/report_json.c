@@ -118,6 +118,22 @@ static json_t *seconds_json(const struct report_run *r)
     return o;
 }
 
+/* Of the stages of which something is counted. */
+static json_t *work_json(const struct report_run *r)
+{
+    json_t *o = json_object();
+    for (int i = 0; i < r->n_phase; i++) {
+        const struct report_phase *p = &r->phases[i];
+        if (isnan(p->tokens) && !p->texts)
+            continue;
+        json_t *one = json_pack("{s:i}", "texts", p->texts);
+        json_object_set_new(one, "tokens", real(p->tokens));
+        json_object_set_new(one, "gflop", real(p->gflop));
+        json_object_set_new(o, p->name, one);
+    }
+    return o;
+}
+
 /* Of the run alone: evaluations may come later. */
 static json_t *tax_json(const struct report_run *r)
 {
@@ -191,6 +207,7 @@ int report_run_json(const struct report_run *r, json_t **out, struct error *err)
         seconds_json(r), "threshold", r->threshold, "peak_resident_mib", r->peak_mib, "test_overlap",
         report_overlap_json(&r->overlap), "attempts_taken", r->attempts_taken);
     json_object_set_new(*out, "tax", tax_json(r));
+    json_object_set_new(*out, "work", work_json(r));
     add_joules(*out, r);
     const struct report_review *by_hand = &r->review;
     if (by_hand->struck || by_hand->accepted || by_hand->edited || by_hand->added)

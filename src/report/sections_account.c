@@ -95,46 +95,17 @@ static void elsewhere_table(struct section *s, const struct report_run *r)
                uncounted);
 }
 
-/* Generated here; of what was said elsewhere nothing is. */
-static double tokens_of(const struct report_run *r, const char *phase)
-{
-    double sum = 0;
-    for (int i = 0; i < r->n_elsewhere; i++)
-        if (!strcmp(r->elsewhere[i].role, !strcmp(phase, "ask") ? "asker" : "answerer"))
-            return NAN;
-    for (int i = 0; i < r->n_round; i++)
-        sum += !strcmp(phase, "ask") ? r->rounds[i].asked_tokens : r->rounds[i].answered_tokens;
-    return sum;
-}
-
-static double tuned_tokens(const struct report_run *r)
-{
-    double sum = 0;
-    for (int i = 0; i < r->n_curve; i++)
-        for (int k = 0; k < r->curves[i].n && !strncmp(r->curves[i].name, "round-", 6); k++)
-            sum += (double)r->curves[i].steps[k].tokens;
-    return sum;
-}
-
-static void cost_row(struct table *t, const struct report_run *r, const struct report_phase *p, double parameters)
+static void cost_row(struct table *t, const struct report_phase *p)
 {
     struct table_row *row = table_add(t);
-    int generated = !strcmp(p->name, "ask") || !strcmp(p->name, "answer"), attempts = 0;
-    double tokens = generated ? tokens_of(r, p->name) : NAN, factor = 2;
-    if (!strcmp(p->name, "tune")) {
-        tokens = tuned_tokens(r);
-        factor = 6;
-    }
-    for (int i = 0; i < r->n_round; i++)
-        attempts += generated ? r->rounds[i].attempts : 0;
     row_text(row, p->name);
     row_number(row, p->seconds);
     row_number(row, p->cpu);
     row_number(row, p->joules);
-    row_number(row, tokens);
-    row_number(row, factor * parameters * tokens * 1e-9);
-    row_number(row, attempts ? attempts : NAN);
-    row_number(row, attempts ? p->seconds / attempts : NAN);
+    row_number(row, p->tokens);
+    row_number(row, p->gflop);
+    row_number(row, p->texts ? p->texts : NAN);
+    row_number(row, p->texts ? p->seconds_each : NAN);
 }
 
 static void say_energy(struct section *s, const struct report_run *r)
@@ -155,19 +126,14 @@ static void say_energy(struct section *s, const struct report_run *r)
 
 static void cost_section(struct document *d, const struct report_run *r)
 {
-    const char *parameters = report_fact_find(&r->manifest, "model.parameters");
     struct section *s = document_section(d, "cost", "What it took");
     struct table *t = section_table(s, "cost", "Cost by stage", cost_columns, N_COST_COLUMN);
-    double total = 0, cpu = 0;
-    for (int i = 0; i < r->n_phase; i++) {
-        cost_row(t, r, &r->phases[i], parameters ? strtod(parameters, NULL) : NAN);
-        total += r->phases[i].seconds;
-        cpu += r->phases[i].cpu;
-    }
+    for (int i = 0; i < r->n_phase; i++)
+        cost_row(t, &r->phases[i]);
     struct table_row *row = table_add(t);
     row_text(row, "all");
-    row_number(row, total);
-    row_number(row, cpu);
+    row_number(row, r->seconds);
+    row_number(row, r->cpu);
     row_number(row, r->joules);
     table_note(t, "seconds by the clock over all starts, and of all processors together; tokens of ask and answer: "
                   "those of the texts that were taken, "

@@ -79,6 +79,22 @@ static void rounds_figure(struct section *s, const struct report_run *r)
                                          .high = r->rounds[i].high});
 }
 
+static void novelty_figure(struct section *s, const struct report_run *r)
+{
+    struct figure *f = section_figure(s, &(struct figure){.kind = FIGURE_LINES,
+                                                          .name = "novelty",
+                                                          .title = "How new the kept questions are, by round",
+                                                          .x_title = "round",
+                                                          .y_title = "nearness to earlier ones; different word pairs",
+                                                          .y_kind = COLUMN_SHARE});
+    struct series *nearness = figure_series(f, "nearness"), *pairs = figure_series(f, "different word pairs");
+    for (int i = 0; i < r->n_round; i++) {
+        const struct report_round *x = &r->rounds[i];
+        series_add(nearness, &(struct point){.x = x->number, .y = x->nearest, .low = NAN, .high = NAN});
+        series_add(pairs, &(struct point){.x = x->number, .y = x->pairs, .low = NAN, .high = NAN});
+    }
+}
+
 void sections_rounds(struct document *d, const struct report_run *r)
 {
     if (!r->n_round)
@@ -86,5 +102,6 @@ void sections_rounds(struct document *d, const struct report_run *r)
     struct section *s = document_section(d, "rounds", "Rounds: what was made and kept");
     rounds_table(s, r);
     rounds_figure(s, r);
+    novelty_figure(s, r);
     reasons_table(s, r);
 }
