@@ -5,6 +5,7 @@
 #include "check.h"
 #include "file_schema.h"
 
+#include "base/log.h"
 #include "experiment/experiment.h"
 #include "io/file.h"
 #include "io/jsonl.h"
@@ -304,6 +305,81 @@ static void answers_are_judged_that_are_there(void **state)
     json_decref(results);
 }
 
+static void read_page(struct buf *page)
+{
+    char path[1300];
+    snprintf(path, sizeof path, "%s/report.html", whole);
+    assert_int_equal(file_read(page, path, 1 << 24, NULL), 0);
+}
+
+/* What it cannot show, what every arm was given and how to do it again stand in its own page, which its checklist leads
+ * to. */
+static void the_page_says_what_it_rests_on(void **state)
+{
+    (void)state;
+    static const char *const said[] = {
+        "href=\"#limitations\"",
+        "href=\"#settings\"",
+        "href=\"#environment\"",
+        "href=\"#terms\"",
+        "href=\"#about\"",
+        "Scope. 1 base model (model), measured on the test set.",
+        "Random seeds. There were 2: ",
+        "Controls. No control was tuned",
+        "isara experiment experiment.yaml <span",
+        ">learning-rate</",
+        ">1e-3<",
+    };
+    struct buf page = BUF_INIT;
+    json_t *results, *item, *metrics = json_object();
+    char many[80];
+    size_t at;
+    results_of_whole(&results);
+    json_array_foreach(json_object_get(results, "results"), at, item)
+        json_object_set(metrics, json_string_value(json_object_get(item, "metric")), item);
+    snprintf(many, sizeof many, "over the %zu metrics of this report they are not", json_object_size(metrics));
+    json_decref(metrics);
+    json_decref(results);
+    read_page(&page);
+    assert_non_null(strstr(page.data, many));
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        if (!strstr(page.data, said[i]))
+            fail_msg("the page lacks '%s'", said[i]);
+    buf_free(&page);
+}
+
+struct seen { /* of the progress line */
+    int n, other, back;
+    long done, total;
+};
+
+static void see(void *user, const struct progress *p)
+{
+    struct seen *s = user;
+    s->other += strcmp(p->stage, "experiment") != 0 || !strstr(p->note, "job ") || (s->n && p->total != s->total);
+    s->back += s->n && p->done < s->done;
+    s->done = p->done;
+    s->total = p->total;
+    s->n++;
+}
+
+/* One display for all jobs: its total stays, it never goes back, and at the end all is done. */
+static void one_progress_line_is_of_the_whole(void **state)
+{
+    (void)state;
+    char output[1300];
+    struct seen seen = {0};
+    json_t *json;
+    const struct log_sink before = log_get_sink();
+    snprintf(output, sizeof output, "%s/shown", tiny.root);
+    log_set_sink(&(struct log_sink){NULL, see, &seen});
+    must_run(output, &json);
+    log_set_sink(&before);
+    json_decref(json);
+    assert_true(seen.n > JOBS && !seen.other && !seen.back);
+    assert_int_equal(seen.done, seen.total);
+}
+
 /* The same experiment with other arms, in the same directory. */
 static void run_arms(const char *arms, json_t **json)
 {
@@ -467,6 +543,8 @@ int main(void)
         cmocka_unit_test(tunings_are_the_controls_of_an_alignment),
         cmocka_unit_test(numbers_are_those_of_the_answers),
         cmocka_unit_test(answers_are_judged_that_are_there),
+        cmocka_unit_test(the_page_says_what_it_rests_on),
+        cmocka_unit_test(one_progress_line_is_of_the_whole),
         cmocka_unit_test(an_adapter_is_an_arm),
         cmocka_unit_test(an_alignment_begins_with_what_another_one_asked),
         cmocka_unit_test(comparisons_and_refusals_have_values_of_questions),

@@ -11,7 +11,9 @@
 #include "method/fields.h"
 #include "tiny_align.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void give_what_it_needs(struct align_options *o, const struct recipe *r)
@@ -54,6 +56,34 @@ static void every_recipe_sets_options_that_there_are(void **state)
     assert_int_equal(align_recipe_check(&rated, NULL), 0); /* the reward model would score nothing */
     assert_string_equal(buf_text(&names), ALIGN_RECIPES);  /* what --help lists */
     buf_free(&names);
+}
+
+/* What each rival is known for, by its paper; the table of recipes is not asked. */
+static void each_rival_does_what_it_is_known_for(void **state)
+{
+    (void)state;
+    struct align_options o[7];
+    static const char *const names[] = {"self-instruct", "self-align", "rest",   "self-guide",
+                                        "i-sheep",       "lima",       "distill"};
+    for (int i = 0; i < 7; i++) {
+        align_options_default(&o[i]);
+        assert_int_equal(align_recipe_apply(&o[i], names[i], NULL), 0);
+    }
+    assert_true(o[0].k - o[0].generated_contexts == 6 && o[0].generated_contexts == 2); /* 6 seeds, 2 generated */
+    assert_true(o[0].pool == ALIGN_POOL_GROWN && fabs((double)o[0].sift.threshold - 0.7) < 1e-6);
+    assert_string_equal(align_recipe_find("self-align")->needs, "principles");
+    assert_true(o[2].answers > 1 && o[2].score == SCORE_REWARD_MODEL && !o[2].keep_best && o[2].improve_steps > 1);
+    double before = -1;
+    for (const char *at = o[2].min_rank; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) { /* it rises */
+        assert_true(strtod(at, NULL) > before);
+        before = strtod(at, NULL);
+    }
+    assert_true(before > 0);
+    assert_true(o[3].rounds == 1 && o[3].sift.noise && o[3].sift.deviations > 0);
+    assert_true(o[4].score == SCORE_SELF && o[4].start == ALIGN_START_PRETRAINED && o[4].tune_on == ALIGN_TUNE_NEWEST);
+    assert_true(o[4].min_rank && strtod(o[4].min_rank, NULL) > 0);
+    assert_int_equal(o[5].attempts, 0);
+    assert_true(o[6].tune_loss == ALIGN_LOSS_SOFT && !o[6].on_policy);
 }
 
 static void an_unknown_recipe_is_refused_by_name(void **state)
@@ -386,6 +416,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_recipe_sets_options_that_there_are),
+        cmocka_unit_test(each_rival_does_what_it_is_known_for),
         cmocka_unit_test(an_unknown_recipe_is_refused_by_name),
         cmocka_unit_test(contexts_are_mixed_as_wanted),
         cmocka_unit_test(principles_stand_before_answers_only),

@@ -297,6 +297,7 @@ void report_comparison_document(struct document *d, const struct report_comparis
     tests_section(d, c);
     metric_sections(d, c);
     arms_section(d, c);
+    sections_grounds(d, c);
     sections_stated(d, c->about);
     sections_checklist_of_experiment(d, c);
 }

@@ -110,7 +110,7 @@ static void gaps(struct section *s, const struct report_run *r)
                      r->novelty_ran_out);
 }
 
-static void terms(struct document *d)
+void sections_terms(struct document *d)
 {
     static const char *const list[][2] = {
         {"seed", "a question with its answer that a person gave as an example of the domain"},
@@ -145,5 +145,5 @@ void sections_limits(struct document *d, const struct report_run *r)
     scope(s, r);
     measures(s, r);
     gaps(s, r);
-    terms(d);
+    sections_terms(d);
 }
