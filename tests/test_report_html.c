@@ -78,7 +78,7 @@ static void make(struct document *d)
     document_summary(d, "Finding -0.5 (-1 to 2) at step-4 %s", HOSTILE);
     struct section *s = document_section(d, "results", "Results " HOSTILE);
     section_text(s, "Paragraph %s", HOSTILE);
-    section_code(s, "isara align \\\n  --seeds '" HOSTILE "'");
+    section_code(s, "isara align \\\n  --seeds '" HOSTILE "' a/path/of/thirty-nine/bytes/that-was-cut");
     add_arms(s);
     add_figures(s);
     s = document_section(d, "samples", "Samples");

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { UNBROKEN = 40 }; /* bytes of a word of code that stays on one line */
+enum { UNBROKEN = 32 }; /* bytes of a word of code that stays on one line */
 
 static void put(struct buf *out, const char *before, const char *text, const char *after)
 {

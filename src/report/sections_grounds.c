@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an experiment rests on and what it cannot show, from its own facts: limitations, every arm's settings, and how to
- * do it again. */
+/* What an experiment rests on and what it cannot show, from its own facts: limitations, every arm's settings, and how
+ * to do it again. */
 #include "report/sections.h"
 
 #include "base/build.h"
@@ -44,10 +44,11 @@ static void scope(struct section *s, const struct report_comparison *c)
         buf_printf(&models, "%s%s", i ? ", " : "", c->models[i]);
     for (int i = 0; i < c->n; i++)
         add_name(&tests, &n, c, i, test_of);
-    section_text(s,
-                 "Scope. %d base model%s (%s), measured on %s. Nothing here says how another model, domain, language or "
-                 "size would do.",
-                 c->n_model, c->n_model == 1 ? "" : "s", buf_text(&models), buf_text(&tests));
+    section_text(
+        s,
+        "Scope. %d base model%s (%s), measured on %s. Nothing here says how another model, domain, language or "
+        "size would do.",
+        c->n_model, c->n_model == 1 ? "" : "s", buf_text(&models), buf_text(&tests));
     s->document->failed |= models.failed || tests.failed;
     buf_free(&models);
     buf_free(&tests);
@@ -125,8 +126,8 @@ static void settings(struct document *d, const struct report_comparison *c)
             buf_free(&text);
         }
     }
-    table_note(t, "options of align, train and eval-NAME of eval; the others have their defaults, which config.resolved.json "
-                  "of each alignment lists (work/*/run)");
+    table_note(t, "options of align, train and eval-NAME of eval; the others have their defaults, which "
+                  "config.resolved.json of each alignment lists (work/*/run)");
 }
 
 static void environment(struct document *d, const struct report_comparison *c)

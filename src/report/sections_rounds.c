@@ -87,7 +87,7 @@ static void novelty_figure(struct section *s, const struct report_run *r)
                                                           .x_title = "round",
                                                           .y_title = "nearness to earlier ones; different word pairs",
                                                           .y_kind = COLUMN_SHARE});
-    struct series *nearness = figure_series(f, "nearness"), *pairs = figure_series(f, "different word pairs");
+    struct series *nearness = figure_series(f, "nearness"), *pairs = figure_series(f, "word pairs");
     for (int i = 0; i < r->n_round; i++) {
         const struct report_round *x = &r->rounds[i];
         series_add(nearness, &(struct point){.x = x->number, .y = x->nearest, .low = NAN, .high = NAN});
