@@ -9,9 +9,12 @@
 
 #include <math.h>
 
-/* What Open MPI 4.1 makes of a link over TCP when both ways are taken at once, measured (docs/SCALE.md; TCP alone makes
- * 0.93 of it), and how often a stage crosses it: it is announced, asked for, sent. */
-static const double LINK = 0.6, CROSSINGS = 3;
+/* Which part of a link is payload when both ways are taken at once by Open MPI 4.1 over TCP: fitted to one measured run
+ * (docs/SCALE.md); headers and acknowledgements alone leave 0.95. Messages of more than EAGER bytes are announced and
+ * asked for before they are sent. Who waits for an answer looks again after at most POLL seconds. */
+static const double LINK = 0.83, EAGER = 65536, ANNOUNCED = 3, POLL = 0.0005;
+/* Values that one sum of squares is of. */
+enum { SUMMED = 4096 };
 
 /* Elements a second: of an optimizer step, of packing masters, of adding. */
 struct rates {
@@ -57,25 +60,35 @@ static int measure(struct device *d, enum dtype t, struct rates *r, struct error
     return rc;
 }
 
-/* One step: what the backward pass has done by the end of each stage, and when that stage has crossed the network. */
+/* One step: what the backward pass has done by the end of each stage, and when that stage has crossed the network, in
+ * so many exchanges one after the other. */
 struct stage_time {
     double compute, elements;
+    int n;
 };
 
 static struct stage_time stage_of(const struct train_share *s, const struct plan_load *load, int i)
 {
     double back = load->backward / s->rounds;
     if (i == 0)
-        return (struct stage_time){back * load->head, s->behind};
+        return (struct stage_time){back * load->head, s->behind, s->n_behind};
     if (i <= s->n_layer)
-        return (struct stage_time){back * (1 - load->head) / s->n_layer, s->layer};
-    return (struct stage_time){s->n_layer ? 0 : back, s->embeddings};
+        return (struct stage_time){back * (1 - load->head) / s->n_layer, s->layer, s->n_each};
+    return (struct stage_time){s->n_layer ? 0 : back, s->embeddings, s->n_embeddings};
 }
 
-static double crossing(const struct plan_network *net, double bytes, int n_rank)
+/* bytes: of all ranks; each exchange begins when the one before is through. */
+static double crossing(const struct plan_network *net, double bytes, int n_rank, int n)
 {
-    bytes = bytes * (n_rank - 1) / n_rank;
-    return bytes / (net->gbit * 1e9 / 8 * LINK) + CROSSINGS * net->ms / 1000;
+    double sent = bytes * (n_rank - 1) / n_rank, ways = n && bytes / n / n_rank > EAGER ? ANNOUNCED : 1;
+    return sent / (net->gbit * 1e9 / 8 * LINK) + n * ways * net->ms / 1000;
+}
+
+/* All learn a number of each. */
+static double telling(const struct plan_network *net, int n_rank)
+{
+    double way = net->ms / 1000;
+    return ceil(log2(n_rank)) * (way + fmin(POLL, way / 2));
 }
 
 /* A leaf's gradient, from the beginning of its forward pass until all of it has arrived and is added. */
@@ -88,18 +101,18 @@ static double leaf_seconds(const struct train_share *s, const struct plan_load *
         now = fmax(now, arrived[1]) + t.compute; /* its window is that of the last but one */
         arrived[2] = arrived[1];
         arrived[1] = arrived[0];
-        arrived[0] = fmax(now, arrived[1]) + crossing(net, 4 * t.elements, s->n_rank);
+        arrived[0] = fmax(now, arrived[1]) + crossing(net, 4 * t.elements, s->n_rank, t.n);
         now += t.elements * (s->n_rank - 1) / s->n_rank / rates->add;
     }
-    return fmax(now, arrived[0]);
+    return fmax(now, arrived[0]) + 2 * telling(net, s->n_rank); /* how all are, and the losses */
 }
 
 static double gather_seconds(const struct train_share *s, const struct plan_network *net, const struct rates *rates)
 {
-    double seconds = 0;
+    double seconds = s->master < 4 ? crossing(net, 0, s->n_rank, 1) : 0; /* vectors by themselves */
     for (int i = 0; i < s->n_layer + 2; i++) {
-        double elements = stage_of(s, &(struct plan_load){0}, i).elements;
-        seconds += fmax(crossing(net, s->master * elements, s->n_rank), elements / rates->pack);
+        struct stage_time t = stage_of(s, &(struct plan_load){0}, i);
+        seconds += fmax(crossing(net, s->master * t.elements, s->n_rank, t.n), t.elements / rates->pack);
     }
     return seconds;
 }
@@ -113,7 +126,9 @@ static double step_seconds(const struct train_share *s, const struct plan_load *
     struct plan_load leaf = *load; /* a rank computes its leaves, of n_leaf that all are equal */
     leaf.forward = load->forward * s->rounds / s->n_leaf;
     leaf.backward = load->backward * s->rounds / s->n_leaf;
-    return s->rounds * leaf_seconds(s, &leaf, net, rates) + update + gather_seconds(s, net, rates);
+    double norm = crossing(net, 8 * elements / SUMMED, s->n_rank, 1),
+           between = 2 * telling(net, s->n_rank); /* how all are, and whether somebody got a signal */
+    return s->rounds * leaf_seconds(s, &leaf, net, rates) + norm + update + gather_seconds(s, net, rates) + between;
 }
 
 /* Powers of two, as far as there are rows for them, and the number that is asked for between them. */

@@ -128,10 +128,13 @@ static void set_stages(struct train_share *out, const struct cut *c)
 {
     const struct stage *first = &c->stages[0], *last = &c->stages[c->n_stage - 1];
     out->embeddings = (double)(first->last - first->first);
+    out->n_embeddings = first->n_region;
     out->n_layer = c->n_stage > 2 ? c->n_stage - 2 : 0;
     if (!out->n_layer)
         return;
     out->behind = (double)(last->last - last->first);
+    out->n_behind = last->n_region;
+    out->n_each = c->stages[1].n_region;
     out->layer = (double)(last->first - first->last) / out->n_layer;
 }
 

@@ -188,6 +188,7 @@ struct train_share {
      * an adapter has none but the rest, and n_layer is 0 */
     double behind, layer, embeddings;
     int n_layer;
+    int n_behind, n_each, n_embeddings; /* exchanges that each of them takes */
 };
 int train_share_of(struct train_share *out, const struct train_base *b, const struct train_options *o,
                    const struct train_data *data, int n_rank, struct error *err);
