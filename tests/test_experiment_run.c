@@ -390,6 +390,30 @@ static void run_arms(const char *arms, json_t **json)
     assert_int_equal(file_write(file, yaml, sizeof yaml - 1, NULL), 0);
 }
 
+/* Over blocks an alignment's rounds are adapters: what was done is not done again. */
+static void an_alignment_over_blocks_is_done_once(void **state)
+{
+    (void)state;
+    char blocks[1200], text[sizeof yaml + 200];
+    json_t *a, *b;
+    struct timespec before, after;
+    snprintf(blocks, sizeof blocks, "%s/blocks.gguf", tiny.root);
+    tiny_align_gguf(blocks);
+    const char *rest = strstr(yaml, "\nseeds:");
+    snprintf(text, sizeof text, "model: blocks.gguf\ntrain-lora-r: 2%.*smetrics: [qa]\narms:\n  - isara\n",
+             (int)(strstr(yaml, "arms:") - rest), rest);
+    assert_int_equal(file_write(file, text, strlen(text), NULL), 0);
+    must_run(whole, &a);
+    count_done(whole, &before);
+    must_run(whole, &b);
+    count_done(whole, &after);
+    assert_int_equal(file_write(file, yaml, sizeof yaml - 1, NULL), 0);
+    assert_memory_equal(&before, &after, sizeof before);
+    assert_true(json_equal(a, b));
+    json_decref(a);
+    json_decref(b);
+}
+
 /* A tuned adapter is a model like others: measured as itself, and not tuned again. */
 static void an_adapter_is_an_arm(void **state)
 {
@@ -546,6 +570,7 @@ int main(void)
         cmocka_unit_test(the_page_says_what_it_rests_on),
         cmocka_unit_test(one_progress_line_is_of_the_whole),
         cmocka_unit_test(an_adapter_is_an_arm),
+        cmocka_unit_test(an_alignment_over_blocks_is_done_once),
         cmocka_unit_test(an_alignment_begins_with_what_another_one_asked),
         cmocka_unit_test(comparisons_and_refusals_have_values_of_questions),
         cmocka_unit_test(what_was_taken_away_is_said_with_its_mend), /* the last: it breaks the directory */

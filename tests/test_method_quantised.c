@@ -9,31 +9,10 @@
 
 #include "io/checkpoint.h"
 #include "io/file.h"
-#include "model/gguf_out.h"
-#include "text/gguf_out.h"
 
 #include <string.h>
 
 static char file[1200], reference[1100];
-
-static void write_gguf(const char *from, const char *to)
-{
-    struct checkpoint *ck;
-    struct tokenizer *t = NULL;
-    struct gguf_writer *w = NULL;
-    struct gguf_model *g;
-    struct error err = {0};
-    if (checkpoint_open(&ck, from, &err) || tokenizer_open(&t, from, &err) || gguf_writer_new(&w, &err))
-        fail_msg("%s", err.message);
-    int rc = gguf_model_put(&g, w, ck, STORAGE_Q8_0, &err);
-    rc = rc ? rc : tokenizer_to_gguf(t, gguf_model_desc(g)->n_vocab, w, &err);
-    rc = rc ? rc : gguf_model_write(g, w, to, &err);
-    gguf_model_free(g);
-    if (gguf_writer_end(w, rc, &err))
-        fail_msg("%s", err.message);
-    tokenizer_close(t);
-    checkpoint_close(ck);
-}
 
 /* The second round goes on from the first one's adapter. */
 static void options(struct align_options *o, const char *output)
@@ -55,7 +34,7 @@ static int setup(void **state)
     struct align_result r;
     int rc = tiny_align_setup(state);
     snprintf(file, sizeof file, "%s/tiny.gguf", tiny.root);
-    write_gguf(tiny.model, file);
+    tiny_align_gguf(file);
     snprintf(reference, sizeof reference, "%s/reference", tiny.root);
     options(&o, reference);
     tiny_align(&o, 1, &r);

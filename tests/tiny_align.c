@@ -7,7 +7,10 @@
 #include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "io/checkpoint.h"
 #include "io/file.h"
+#include "model/gguf_out.h"
+#include "text/gguf_out.h"
 
 #include <signal.h>
 #include <sqlite3.h>
@@ -197,4 +200,23 @@ int tiny_align_teardown(void **state)
 {
     (void)state;
     return tree_remove(tiny.root, NULL);
+}
+
+void tiny_align_gguf(const char *to)
+{
+    struct checkpoint *ck;
+    struct tokenizer *t = NULL;
+    struct gguf_writer *w = NULL;
+    struct gguf_model *g;
+    struct error err = {0};
+    if (checkpoint_open(&ck, tiny.model, &err) || tokenizer_open(&t, tiny.model, &err) || gguf_writer_new(&w, &err))
+        fail_msg("%s", err.message);
+    int rc = gguf_model_put(&g, w, ck, STORAGE_Q8_0, &err);
+    rc = rc ? rc : tokenizer_to_gguf(t, gguf_model_desc(g)->n_vocab, w, &err);
+    rc = rc ? rc : gguf_model_write(g, w, to, &err);
+    gguf_model_free(g);
+    if (gguf_writer_end(w, rc, &err))
+        fail_msg("%s", err.message);
+    tokenizer_close(t);
+    checkpoint_close(ck);
 }

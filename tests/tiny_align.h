@@ -13,6 +13,7 @@ extern struct tiny_paths {
 int tiny_align_setup(void **state);
 int tiny_align_teardown(void **state);
 struct device *tiny_device(int threads);
+void tiny_align_gguf(const char *to); /* the model as a file of Q8_0 blocks */
 /* Two rounds of six sampled attempts, two questions answered at the end; nothing is tight, so that some are kept. */
 void tiny_align_options(struct align_options *o, const char *output);
 /* One of four, measured on the test set. */

@@ -275,16 +275,27 @@ static int do_eval(const struct experiment *x, struct job *j, json_t *result, st
 
 /* --- a job's directory --- */
 
+/* A model or an adapter. */
+static int has_model(const struct experiment *x, const struct job *j, const char *directory)
+{
+    char name[96];
+    snprintf(name, sizeof name, "%s/config.json", directory);
+    if (has_file(x, j, name))
+        return 1;
+    snprintf(name, sizeof name, "%s/adapter_config.json", directory);
+    return has_file(x, j, name);
+}
+
 /* Does what it made stand there still? */
 static int has_made(const struct experiment *x, const struct job *j)
 {
     char name[64];
     int rounds = j->verb == JOB_ALIGN ? job_round(j, j->rounds) : 0, has = 1;
     if (j->verb == JOB_TRAIN)
-        return has_file(x, j, "model/config.json") || has_file(x, j, "model/adapter_config.json");
+        return has_model(x, j, "model");
     for (int t = 1; t <= rounds && has; t++) {
-        snprintf(name, sizeof name, "run/round-%d/model/config.json", t);
-        has = has_file(x, j, name);
+        snprintf(name, sizeof name, "run/round-%d/model", t);
+        has = has_model(x, j, name);
     }
     return has && (j->verb != JOB_EVAL || has_file(x, j, "eval"));
 }
