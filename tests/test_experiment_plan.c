@@ -281,6 +281,16 @@ static void an_evaluation_is_planned_by_what_it_reads(void **state)
     assert_true(b > a);
     assert_true((c - b) / (b - a) > 0.99 && (c - b) / (b - a) < 1.01);
     assert_true(planned(json, "pretrained many") > planned(json, "pretrained few"));
+    const json_t *j;
+    size_t i;
+    double before = 0;
+    json_array_foreach(json_object_get(json, "jobs"), i, j)
+    {
+        if (!strcmp(json_string_value(json_object_get(j, "label")), "pretrained beavertails")) /* waits for qa */
+            continue;
+        assert_true(json_number_value(json_object_get(j, "seconds")) >= before); /* the cheapest first */
+        before = json_number_value(json_object_get(j, "seconds"));
+    }
     assert_true(planned(json, "pretrained beavertails") > 0.05); /* another process's model */
     json_decref(json);
 }
