@@ -27,7 +27,11 @@ for mpi in $(mpis); do
   wait $pid && say "$mpi: rank $rank is stopped and the job ends well"
   one_line "$mpi: rank $rank is stopped" "rank $rank on $host has not been heard of for 3 s"
 done
+# ... on what answers as NFS does, which is told once.
+[ ! -f "$PWD/$BUILD/tests/preload/as_nfs.so" ] || export LD_PRELOAD="$PWD/$BUILD/tests/preload/as_nfs.so" AS_NFS="$tmp/$mpi"
 goes_on "$mpi: rank $rank stopped" $mpi 3 "$tmp/$mpi"
+[ -z "${LD_PRELOAD:-}" ] || [ "$(grep -c "on a network file system (NFS)" "$tmp/log")" = 1 ] || say "3 ranks on NFS: wanted one warning: $(cat "$tmp/log")"
+unset LD_PRELOAD AS_NFS
 
 # SIGUSR1 to mpirun reaches all ranks and leaves them time to save: the exit code of Open MPI's is theirs.
 for mpi in $(mpis); do

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "io/file.h"
+#include "io/network.h"
 #include "run/parts.h"
 
 #include <math.h>
@@ -282,9 +283,9 @@ static void another_file_is_no_journal(void **state)
 static void network_file_systems_are_known(void **state)
 {
     (void)state;
-    assert_string_equal(run_network_name(0x6969), "NFS");
-    assert_string_equal(run_network_name((long)(int)0xff534d42), "CIFS");
-    assert_null(run_network_name(0xef53)); /* ext4 */
+    assert_string_equal(network_name(0x6969), "NFS");
+    assert_string_equal(network_name((long)(int)0xff534d42), "CIFS");
+    assert_null(network_name(0xef53)); /* ext4 */
 }
 
 int main(void)

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "io/input.h"
 #include "io/map_guard.h"
+#include "io/network.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -268,13 +269,26 @@ int dirs_check(const char *path, struct error *err)
     return rc;
 }
 
+/* A directory's own lock is known to one machine alone. */
+static int open_lock(const char *path)
+{
+    char name[64];
+    if (!network_under(path, name, sizeof name))
+        return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char *file = path_join(path, ".lock");
+    int fd = file ? open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0666) : -1;
+    mem_free(file);
+    return fd;
+}
+
 int dir_lock(const char *path, int *descriptor, struct error *err)
 {
     *descriptor = -1;
     int rc = dirs_make(path, err);
     if (rc)
         return rc;
-    *descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    network_tell(path);
+    *descriptor = open_lock(path);
     if (*descriptor < 0)
         return error_set_errno(err, "%s", path);
     if (!flock(*descriptor, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK)

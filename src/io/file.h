@@ -70,7 +70,8 @@ char *path_beside(const char *path, const char *suffix);
 const char *path_base(const char *path);              /* after the last "/"; points into path */
 int path_ends_in(const char *path, const char *tail); /* and is longer */
 /* Makes the directory if need be and holds it against other processes until the descriptor is closed, or the process
- * ends however it ends. ERROR_UNAVAILABLE when another one has it; a file system without locks is taken as it is. */
+ * ends however it ends; on a network file system by a file .lock, and it is told. ERROR_UNAVAILABLE when another one
+ * has it; a file system without locks is taken as it is. */
 int dir_lock(const char *path, int *descriptor, struct error *err);
 int dirs_make(const char *path, struct error *err);                 /* mkdir -p */
 int dirs_check(const char *path, struct error *err);                /* what dirs_make would refuse; nothing is made */

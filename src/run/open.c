@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "io/file.h"
 #include "io/jsontext.h"
+#include "io/network.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 /* "isar"; version 1 had no result.ended, 2 no contexts of results, 3 no scores of answers */
@@ -40,24 +40,6 @@ static const char schema[] =
     " PRIMARY KEY(arm, part, idx));"
     "CREATE TABLE event(id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL, kind TEXT, text TEXT);";
 
-const char *run_network_name(long magic)
-{
-    static const struct {
-        unsigned long magic;
-        const char *name;
-    } table[] = {
-        /* linux/magic.h and the file systems' own headers */
-        {0x6969, "NFS"},       {0x517b, "SMB"},      {0xff534d42, "CIFS"},   {0xfe534d42, "SMB2"},
-        {0x5346414f, "AFS"},   {0x73757245, "Coda"}, {0x564c, "NCP"},        {0x0bd00bd0, "Lustre"},
-        {0x47504653, "GPFS"},  {0x00c36400, "Ceph"}, {0x19830326, "BeeGFS"}, {0x20030528, "OrangeFS"},
-        {0xaad7aaea, "PanFS"},
-    };
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (table[i].magic == ((unsigned long)magic & 0xffffffff))
-            return table[i].name;
-    return NULL;
-}
-
 static int take_lock(struct run *r, struct error *err)
 {
     char *path = path_join(r->directory, "run.lock"), pid[32] = "";
@@ -75,7 +57,8 @@ static int take_lock(struct run *r, struct error *err)
         rc = busy ? error_set(err, ERROR_UNAVAILABLE,
                               "%s: process %s is working on this run; wait for it, or choose another directory",
                               r->directory, pid)
-                  : error_set_errno(err, "%s: cannot lock", path);
+                  : error_set_errno(err, "%s: cannot lock (wanted a file system with locks; choose another --output)",
+                                    path);
     } else {
         snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
         if (ftruncate(r->lock, 0) || pwrite(r->lock, pid, strlen(pid), 0) < 0)
@@ -85,18 +68,11 @@ static int take_lock(struct run *r, struct error *err)
     return rc;
 }
 
-static int check_file_system(const char *directory, struct error *err)
+/* The index of SQLite's write-ahead log is memory that processes of one machine share. */
+static int on_network(const struct run *r)
 {
-    struct statfs s;
-    if (statfs(directory, &s))
-        return error_set_errno(err, "%s", directory);
-    const char *name = run_network_name((long)s.f_type);
-    if (name)
-        return error_set(err, ERROR_CONFIG,
-                         "%s: is on a network file system (%s), where the journal's locks do not hold; choose a local "
-                         "--output and copy it afterwards",
-                         directory, name);
-    return 0;
+    char name[64];
+    return network_under(r->directory, name, sizeof name);
 }
 
 static int pragma(struct run *r, const char *sql, long *value, struct error *err)
@@ -218,7 +194,9 @@ static int open_db(struct run *r, int readonly, struct error *err)
         return error_set(err, ERROR_DATA,
                          "%s: not a journal of this version of isara (id %lx, version %ld; wanted %x, %d)", r->db_path,
                          id, version, APPLICATION_ID, VERSION);
-    if (!readonly && (rc = run_exec(r, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", err)))
+    const char *form = on_network(r) ? "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL;"
+                                     : "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;";
+    if (!readonly && (rc = run_exec(r, form, err)))
         return rc;
     if (fresh)
         return run_make_tables(r, err);
@@ -388,8 +366,9 @@ int run_open(struct run **out, const char *directory, const struct run_start *st
 {
     struct run *r;
     int rc = dirs_make(directory, err);
-    if (rc || (rc = check_file_system(directory, err)) || (rc = new_run(&r, directory, err)))
+    if (rc || (rc = new_run(&r, directory, err)))
         return rc;
+    network_tell(directory);
     if ((rc = take_lock(r, err)) || (rc = open_db(r, 0, err)) || (rc = begin_or_compare(r, start, err))) {
         run_close(r);
         return rc;
@@ -428,8 +407,7 @@ int run_open_readonly(struct run **out, const char *directory, struct error *err
 
 int run_open_beside(struct run **out, const char *directory, struct error *err)
 {
-    int rc = check_file_system(directory, err);
-    return rc ? rc : open_existing(out, directory, 0, err);
+    return open_existing(out, directory, 0, err);
 }
 
 int run_lock(struct run *r, struct error *err)
@@ -474,8 +452,6 @@ int run_check_start(const char *directory, const struct run_start *start, struct
     struct run *r = NULL;
     json_t *old = NULL;
     int changed, rc = dirs_check(directory, err);
-    if (!rc && file_is_directory(directory))
-        rc = check_file_system(directory, err);
     if (rc || !start->settings || !run_exists(directory))
         return rc;
     rc = run_open_readonly(&r, directory, err);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A run directory and its journal, run.db (SQLite, WAL, synchronous=FULL): what was begun, every attempt, every result,
  * what happened when. A row is durable when the function that puts it returns. One process at a time holds a directory
- * (a lock that dies with the process); readers may look at any time.
+ * (a lock that dies with the process); readers may look at any time. On a network file system, which is told, the
+ * journal has no write-ahead log, since that is for one machine.
  *
- * Refused: a directory on a network file system (SQLite's locks do not hold there), a directory of another program,
- * settings other than those the run was begun with (the difference is named) that may not change, a journal that holds
- * what this program cannot have written (what is wrong in it is named, ERROR_DATA). */
+ * Refused: a directory of another program, settings other than those the run was begun with (the difference is named)
+ * that may not change, a journal that holds what this program cannot have written (what is wrong in it is named,
+ * ERROR_DATA). */
 #ifndef RUN_RUN_H
 #define RUN_RUN_H
 
@@ -198,8 +199,5 @@ struct run_fact_looker {
 };
 int run_get_facts(struct run *r, const char *prefix, const struct run_fact_looker *to, struct error *err);
 int run_add_event(struct run *r, const char *kind, const char *text, struct error *err);
-
-/* Name of a network file system by its statfs magic number, or NULL. */
-const char *run_network_name(long magic);
 
 #endif
