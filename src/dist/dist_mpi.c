@@ -165,8 +165,13 @@ int dist_start(int *argc, char ***argv, struct error *err)
                          "start them with mpirun inside of sbatch, or with an srun --mpi that this MPI understands "
                          "(srun --mpi=list), or one alone (unset SLURM_NTASKS)",
                          tasks, world.kind);
-    rc = world.size > 1 ? share_machine(err) : 0;
-    return rc || world.size == 1 ? rc : watch_all(err);
+    if (world.size == 1)
+        return 0;
+    watch_start(1);
+    rc = share_machine(err);
+    rc = rc ? rc : watch_all(err);
+    watch_start(0);
+    return rc;
 }
 
 /* Frees what has left. */

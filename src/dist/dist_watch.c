@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 enum { LEAVES = 255, LINE = 1200, SILENCE = 15, SIGNS = 15 }; /* signs of life in that many seconds of silence */
+enum { STACK = 1 << 18 };                                     /* bytes */
 
 enum link_state { LINK_FREE, LINK_NEW, LINK_GREETED, LINK_WATCHED, LINK_LEFT };
 struct link {
@@ -281,14 +282,52 @@ static void *look(void *unused)
 static int begin(struct error *err)
 {
     sigset_t all, before;
+    pthread_attr_t small; /* it shall be there where memory is short */
     watch.wake = eventfd(0, EFD_CLOEXEC);
     if (watch.wake < 0)
         return error_set_errno(err, "an eventfd");
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, STACK);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    watch.runs = !pthread_create(&watch.thread, NULL, look, NULL);
+    watch.runs = !pthread_create(&watch.thread, &small, look, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&small);
     return watch.runs ? 0 : error_set(err, ERROR_UNAVAILABLE, "cannot start the thread that watches ranks");
+}
+
+/* 0 as well where what started us does not say. */
+static int rank_told(void)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (getenv(names[i]))
+            return atoi(getenv(names[i]));
+    return 0;
+}
+
+static char start_line[LINE];
+
+/* Only rank 0 speaks, and before others. */
+static void end_start(int number)
+{
+    (void)number;
+    if (rank_told() == 0)
+        watch.speak(start_line);
+    _exit(error_exit_code(ERROR_UNAVAILABLE));
+}
+
+void watch_start(int begins)
+{
+    char host[WATCH_HOST] = "";
+    double patience = watch.silence * 5 / 3; /* 25 s, unless told otherwise */
+    gethostname(host, sizeof host - 1);
+    snprintf(start_line, sizeof start_line,
+             "isara: rank 0 on %s: not all ranks have answered in the %.0f s since MPI began (one is stopped, has no "
+             "memory, or is not reached over the network that MPI takes); all ranks end",
+             host, patience);
+    signal(SIGALRM, begins ? end_start : SIG_DFL);
+    alarm(begins && watch.silence > 0 ? (unsigned)patience + 1 + (rank_told() > 0) : 0);
 }
 
 /* UCX aborts when the other end is gone: that one is the better reason. */
@@ -340,16 +379,6 @@ static void guard(void)
         _exit(1);
     look(NULL);
     _exit(0);
-}
-
-/* 0 as well where what started us does not say. */
-static int rank_told(void)
-{
-    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (getenv(names[i]))
-            return atoi(getenv(names[i]));
-    return 0;
 }
 
 int watch_prepare(void (*speak)(const char *line), struct error *err)
@@ -407,7 +436,11 @@ int watch_join(const struct watch_team *team, const struct door *door, struct er
     watch.links[0] = (struct link){.state = LINK_WATCHED, .fd = fd, .rank = 0, .heard = clock_now()};
     send_code(&watch.links[0], 0, ""); /* watched from here on */
     signal(SIGABRT, hold_abort);
-    return begin(err);
+    if (!(rc = begin(err)))
+        return 0;
+    send_all(LEAVES); /* who hears nothing of others is not watched either */
+    drop(&watch.links[0]);
+    return rc;
 }
 
 void watch_hold(void)

@@ -18,6 +18,8 @@ struct watch_team {
 
 /* Before MPI begins and threads are made. speak tells a line; the guard calls it too. */
 int watch_prepare(void (*speak)(const char *line), struct error *err);
+/* From begins = 1 to 0 ranks meet for the first time; where that takes longer than a silence may, all end. */
+void watch_start(int begins);
 /* Rank 0: the guard begins; others' is sent away. */
 int watch_open(const struct watch_team *team, struct door *door, struct error *err);
 /* Every rank: comes in. ERROR_UNAVAILABLE: it cannot, and is not watched. */
