@@ -18,6 +18,15 @@ goes_on() {
   sums "$4" | cmp -s - "$tmp/wanted" || say "$1, on with $3 ranks: $(sums "$4" | diff - "$tmp/wanted")"
 }
 
+# A model of which one rank reads another bit.
+cp -r models/miniature-small "$tmp/other"
+printf '\001' | dd of="$tmp/other/model.safetensors" bs=1 seek=$(($(stat -c %s "$tmp/other/model.safetensors") - 1000)) conv=notrunc 2>/dev/null
+for mpi in $(mpis | head -n 1); do
+  timeout -k 1 60 $(launcher $mpi) -n 1 "$(program $mpi)" train $common --threads 1 --output "$tmp/bad" : -n 1 "$(program $mpi)" train ${common/models\/miniature-small/$tmp/other} --threads 1 --output "$tmp/bad" >"$tmp/log" 2>&1; rc=$?
+  [ $rc = 78 ] || say "$mpi: another model on rank 1: exit code $rc"
+  one_line "$mpi: another model on rank 1" "rank 1 on $host: .*not those of rank 0 (model)"
+done
+
 # A rank that does not come: nobody is watched yet, and MPI waits for it.
 if [ -f "$PWD/$BUILD/tests/preload/stuck_start.so" ]; then
   LD_PRELOAD="$PWD/$BUILD/tests/preload/stuck_start.so" ISARA_RANK_SILENCE=1 start $(mpis | head -n 1) 2 train $common --output "$tmp/stuck" >"$tmp/log" 2>&1; rc=$?

@@ -69,7 +69,7 @@ head -60 models/seeds.jsonl >"$tmp/other.jsonl"
 timeout 30 $launch -n 1 "$program" train $common --threads 1 --output "$tmp/bad" : -n 1 "$program" train ${common/models\/seeds.jsonl/$tmp/other.jsonl} --threads 1 --output "$tmp/bad" >"$tmp/log" 2>&1
 rc=$?
 [ $rc = 78 ] || say "another file of rows on rank 1: exit code $rc, $(tail -3 "$tmp/log")"
-[ "$(grep -c '^isara' "$tmp/log")" = 1 ] && grep -q "isara train: rank 1 on .*not those of rank 0" "$tmp/log" || say "another file of rows on rank 1: $(cat "$tmp/log")"
+[ "$(grep -c '^isara' "$tmp/log")" = 1 ] && grep -q "isara train: rank 1 on .*not those of rank 0 (data);" "$tmp/log" || say "another file of rows on rank 1: $(cat "$tmp/log")"
 ranks 8 train $common --output "$tmp/bad" >"$tmp/log" 2>&1
 grep -q "gradient-leaves 8" "$tmp/log" || say "8 ranks, 4 leaves: $(cat "$tmp/log")"
 ranks 2 serve --model $model >"$tmp/log" 2>&1 && say "serve runs twice under mpirun"

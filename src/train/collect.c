@@ -3,9 +3,11 @@
  * so that nobody ever holds all of it: the next stage is on its way while this one is packed or written. */
 #include "train/parts.h"
 
+#include "base/mem.h"
 #include "dist/dist.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static char *host_at(struct span at)
@@ -165,17 +167,41 @@ void share_upload(const struct share *s, const struct share_part *mine, const vo
     }
 }
 
-/* Who reads other data, another model, other options or computes with other instructions would make another sum. */
-int share_check_settings(const char *digest, struct error *err)
+/* The first of rank 0's settings that is another one here; both have the same names. */
+static const char *first_other(const json_t *first, const json_t *own)
 {
-    char first[65] = "";
-    snprintf(first, sizeof first, "%s", digest);
-    int rc = dist_broadcast(first, sizeof first, 0, err);
-    if (!rc && strcmp(first, digest))
-        rc =
-            error_set(err, ERROR_CONFIG,
-                      "data, model, options, build or instruction set are not those of rank 0; give all ranks the same "
-                      "files and the same isara (in f32 any instruction set)");
+    const char *name;
+    json_t *v;
+    json_object_foreach((json_t *)first, name, v) if (!json_equal(v, json_object_get(own, name))) return name;
+    return NULL;
+}
+
+/* Who reads other data, another model, other options or computes with other instructions would make another sum. */
+int share_check_settings(const json_t *settings, struct error *err)
+{
+    char *own = json_dumps(settings, JSON_SORT_KEYS | JSON_COMPACT);
+    size_t n = own ? strlen(own) + 1 : 0;
+    int rc = own ? 0 : error_set_nomem(err, 4096, "settings");
+    rc = dist_agree(rc, err);
+    rc = rc ? rc : dist_broadcast(&n, sizeof n, 0, err);
+    char *first = rc ? NULL : mem_calloc(1, n);
+    if (!rc && !first)
+        rc = error_set_nomem(err, n, "settings");
+    rc = dist_agree(rc, err);
+    if (!rc && dist_rank() == 0)
+        memcpy(first, own, n);
+    rc = rc ? rc : dist_broadcast(first, n, 0, err);
+    if (!rc && strcmp(first, own)) {
+        json_t *theirs = json_loads(first, 0, NULL);
+        const char *name = first_other(theirs, settings);
+        rc = error_set(err, ERROR_CONFIG,
+                       "data, model, options, build or instruction set are not those of rank 0 (%s); give all ranks "
+                       "the same files and the same isara (in f32 any instruction set)",
+                       name ? name : "their number");
+        json_decref(theirs);
+    }
+    mem_free(first);
+    free(own);
     return dist_agree(rc, err);
 }
 

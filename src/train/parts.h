@@ -233,8 +233,9 @@ int share_vectors(struct share *s, const struct model *m, struct buffer *masters
 void share_keep(const struct share *s, int stage, struct buffer *part);
 /* This rank's part of data [n_element]. */
 void share_upload(const struct share *s, const struct share_part *mine, const void *data);
-/* ERROR_CONFIG on every rank when a rank's digest, or the step that it goes on from, is not rank 0's. */
-int share_check_settings(const char *digest, struct error *err);
+/* ERROR_CONFIG on every rank when a rank's settings, of which one is named, or the step that it goes on from, is not
+ * rank 0's. */
+int share_check_settings(const json_t *settings, struct error *err);
 int share_check_step(long step, struct error *err);
 
 /* --- trainer.c: the state between steps. */
