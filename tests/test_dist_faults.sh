@@ -86,7 +86,7 @@ for mpi in $(mpis); do
   [ -n "$full" ] || continue
   SECONDS=0
   start $mpi 2 train $common --output "$tmp/full/$mpi" >"$tmp/log" 2>&1; rc=$?
-  [ $rc = 74 ] && [ $SECONDS -lt 30 ] || say "$mpi: a full disk: exit code $rc after $SECONDS s"
+  [ $rc = 74 ] && [ $SECONDS -lt 30 ] && [ -s "$tmp/full/$mpi/checkpoint.safetensors" ] || say "$mpi: a full disk: exit code $rc after $SECONDS s, left are $(ls "$tmp/full/$mpi")"
   one_line "$mpi: a full disk" "rank 0 on $host.*checkpoint.safetensors: the disk is full"
   mount -o remount,size=100m "$tmp/full"
   goes_on "$mpi: a full disk" $mpi 3 "$tmp/full/$mpi"
