@@ -83,6 +83,9 @@ if [ -f $m/model.safetensors ]; then
     grep -q "template, $arm k 3" "$tmp/$arm.txt" || { echo "$arm: no prompt style in the table"; fails=1; }
   done
   want 65 "was begun with arm" "$ISARA" eval --task qa --model $m --test models/test.jsonl --limit 30 --max-new-tokens 40 --output "$tmp/whole-icl-knn" --seeds models/seeds.jsonl --k 3
+  # A path that begins with a dot makes no hidden directory, which no reader would find.
+  "$ISARA" eval --task qa --model ./$m --test models/test.jsonl --limit 1 --max-new-tokens 2 --output "$tmp/dotted" --log-level quiet >/dev/null
+  ls "$tmp"/dotted/models__miniature/samples_qa_*.jsonl >/dev/null || { echo "eval --model ./$m: its samples are hidden: $(ls -a "$tmp/dotted")"; fails=1; }
   # The cache's type is honoured, and an answer's: another one is other bits, and no run goes on with it.
   kv() { "$ISARA" eval --task qa --model $m --test models/test.jsonl --limit 3 --max-new-tokens 16 --kv-dtype "$1" --output "$tmp/kv-$1" --log-level quiet >/dev/null || { echo "eval --kv-dtype $1 failed"; fails=1; }; }
   kv f32; kv bf16; kv fitted

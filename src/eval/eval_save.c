@@ -15,10 +15,13 @@
 #include <string.h>
 #include <time.h>
 
-/* lm-eval's: runs of "<>:/|\?*[] become "__". */
+/* lm-eval's: runs of "<>:/|\?*[] become "__"; but nothing of ./ and ../ in front, which would hide a directory. */
 void eval_sanitize(const char *name, struct buf *out)
 {
-    for (const char *s = name; *s;) {
+    size_t hidden = *name == '.' ? strspn(name, "./") : 0;
+    if (!name[hidden])
+        buf_putc(out, '_');
+    for (const char *s = name + hidden; *s;) {
         size_t bad = strspn(s, "\"<>:/|\\?*[]");
         if (bad)
             buf_puts(out, "__");
