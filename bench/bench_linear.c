@@ -50,7 +50,8 @@ static double run_isara(const struct setting *s, int count, int x_bf16)
     double start = now(s);
     for (int i = 0; i < count; i++)
         if (!strcmp(s->what, "dx"))
-            tensor_linear_dx(s->q, &(struct linear_dx_args){.w = s->weight, .n_row = s->m, .dy = y, .dx = x});
+            tensor_linear_dx(
+                s->q, &(struct linear_dx_args){.w = s->weight, .n_row = s->m, .dy = y, .dx = x, .way = QUANTISED_BF16});
         else if (!strcmp(s->what, "dw"))
             tensor_linear_dw(s->q, &(struct linear_dw_args){.n = s->n,
                                                             .k = s->k,
