@@ -62,7 +62,13 @@ int server_tokenizer(struct served_model *m, const char *path, struct error *err
     mem_free(m->tokenizer_path);
     m->tokenizer = NULL;
     m->tokenizer_path = mem_strdup(path);
-    return m->tokenizer_path ? tokenizer_open(&m->tokenizer, path, err) : error_set_nomem(err, strlen(path), "a path");
+    int rc =
+        m->tokenizer_path ? tokenizer_open(&m->tokenizer, path, err) : error_set_nomem(err, strlen(path), "a path");
+    if (rc) { /* it is not there for the next one that asks either */
+        mem_free(m->tokenizer_path);
+        m->tokenizer_path = NULL;
+    }
+    return rc;
 }
 
 void server_drop(struct served_model *m)
