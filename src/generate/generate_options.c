@@ -49,8 +49,9 @@ static const struct field rows[] = {
 const struct field_table generate_fields = {rows, sizeof rows / sizeof *rows};
 
 static const struct field engine_rows[] = {
-    {FIELD("page-size", FIELD_INT, struct generate_engine_asked, page_size), .argument = "32|64|128", .high = 128,
-     .initial = "0", .help = "positions in a page of the KV cache [64; 32 where a position takes more than 256 KiB]"},
+    {FIELD("page-size", FIELD_INT, struct generate_engine_asked, page_size), .argument = "0|32|64|128", .high = 128,
+     .initial = "0",
+     .help = "positions in a page of the KV cache; 0: 64, or 32 where a position takes more than 256 KiB"},
     {FIELD("kv-dtype", FIELD_CHOICE, struct generate_engine_asked, kv_dtype), .argument = "fitted|f32|bf16",
      .initial = "fitted", .help = "what keys and values are stored in [$: f32 with --dtype f32, else bf16]"},
     {FIELD("prefill-chunk", FIELD_INT, struct generate_engine_asked, prefill_chunk), .argument = "N", .low = 1,
