@@ -30,7 +30,7 @@ if [ -r /proc/self/status ]; then
   taken=0
   for _ in $(seq 400); do
     taken=$(sed -n 's/^SigCgt:\s*//p' /proc/$p/status)
-    [ $((0x$taken & 0x4000)) != 0 ] && break
+    [ "$(cat /proc/$p/comm)" = isara ] && [ $((0x$taken & 0x4000)) != 0 ] && break # before that it is the shell still
     sleep 0.02
   done
   ignored=$(sed -n 's/^SigIgn:\s*//p' /proc/$p/status)
