@@ -2,7 +2,6 @@
 #include "io/network.h"
 
 #include "base/log.h"
-#include "dist/dist.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -66,7 +65,7 @@ void network_tell(const char *path)
 {
     static int told;
     char name[64];
-    if (!told && dist_group() == 0 && network_under(path, name, sizeof name)) {
+    if (!told && network_under(path, name, sizeof name)) {
         told = 1;
         log_line(LOG_WARNING,
                  "%s: is on a network file system (%s): see to it that no other machine writes there, which is known "

@@ -9,7 +9,7 @@
 const char *network_name(long magic);
 /* Whether `path`, which is there, lies on one; its name, which of FUSE's is the program's (sshfs). */
 int network_under(const char *path, char *name, size_t size);
-/* A warning where it does: of one process one, and of the ranks of a job. */
+/* A warning where it does, of one process one. */
 void network_tell(const char *path);
 
 #endif
