@@ -164,6 +164,79 @@ static void the_effect_that_is_printed_is_found_by_the_test_that_is_printed(void
     }
 }
 
+/* Differences of which many are none: of a yes and a no (one random seed, or the mean of three), and of a share. */
+static double one_of_many_zeros(const struct rng_stream *s, int kind, int i)
+{
+    double sum = 0, share = rng_uniform_double(s, (uint64_t)i);
+    if (kind == 2)
+        return share < 0.6 ? 0 : rng_normal(s, 5000 + (uint64_t)i);
+    for (int k = 0; k < (kind ? 3 : 1); k++) {
+        double u = rng_uniform_double(s, (uint64_t)(1000 * (k + 1) + i));
+        sum += (u < 0.12) - (u > 0.84);
+    }
+    return kind ? sum / 3 : sum;
+}
+
+/* As above, in the open: the sizes stay and the signs are drawn, so many of them alike that the mean is the effect. */
+static double signs_found_in_the_open(const double *d, int n, const struct stats_design *design, double effect)
+{
+    int runs = reduced() ? 200 : 800, found = 0;
+    double mean = 0;
+    for (int i = 0; i < n; i++)
+        mean += fabs(d[i]) / n;
+    for (int r = 0; r < runs; r++) {
+        double x[256];
+        struct rng_stream s = {78, 5, (uint64_t)r};
+        for (int i = 0; i < n; i++) {
+            double size = fabs(d[rng_below(&s, (uint64_t)i, (uint32_t)n)]);
+            x[i] = rng_uniform_double(&s, 1000 + (uint64_t)i) < (1 + effect / mean) / 2 ? size : -size;
+        }
+        struct stats_test t;
+        assert_int_equal(stats_wilcoxon(x, n, &t, NULL), 0);
+        found += design->family * t.p <= design->alpha && stats_mean(x, n) > 0;
+    }
+    return (double)found / runs;
+}
+
+static void pairs_that_do_not_differ_stay_so(void **state)
+{
+    (void)state;
+    static const struct {
+        int n, family, kind;
+    } cases[] = {{200, 6, 0}, {250, 1, 0}, {120, 6, 1}, {200, 3, 2}};
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        double d[256];
+        int n = cases[c].n, discordant = 0;
+        struct rng_stream s = {15, 6, c};
+        struct stats_design design = {.family = cases[c].family, .draws = 1500, .alpha = 0.05, .power = 0.8, .seed = 3};
+        struct stats_found f, exact;
+        for (int i = 0; i < n; i++)
+            discordant += (d[i] = one_of_many_zeros(&s, cases[c].kind, i)) != 0;
+        assert_int_equal(stats_wilcoxon_finds(d, n, &design, &f, NULL), 0);
+        double open = signs_found_in_the_open(d, n, &design, f.effect),
+               less = signs_found_in_the_open(d, n, &design, f.effect / 2);
+        if (!(f.power >= 0.8 && f.power < 0.83 && fabs(open - f.power) < (reduced() ? 0.1 : 0.045) && less < 0.6))
+            fail_msg("case %zu: effect %g, said %g, in the open %g, half of it %g", c, f.effect, f.power, open, less);
+        assert_int_equal(stats_mcnemar_finds(n, discordant, &design, &exact, NULL), 0);
+        if (!cases[c].kind && !(fabs(f.effect / exact.effect - 1) < 0.08)) /* the same pairs as a table of flags */
+            fail_msg("case %zu: effect %g, by McNemar's test %g", c, f.effect, exact.effect);
+    }
+}
+
+/* Where nobody differs often enough, nothing is claimed either: 4 of 60. */
+static void too_few_that_differ_find_nothing(void **state)
+{
+    (void)state;
+    double d[60] = {1, -1, 1, 1};
+    struct stats_design design = stats_design_for(60, 1, 1);
+    struct stats_found f;
+    assert_true(design.draws == 4000 && design.alpha == 0.05 && design.power == 0.8);
+    assert_int_equal(stats_design_for(1000, 40, 1).draws, 300);
+    assert_int_equal(stats_design_for(1000, 1, 1).draws, 1998);
+    assert_int_equal(stats_wilcoxon_finds(d, 60, &design, &f, NULL), 0);
+    assert_true(isnan(f.effect) && isnan(f.power));
+}
+
 /* Six differences can at best give 2 / 2^6: enough for one test, not for two. And the effect of 0.35 standard
  * deviations at n = 64 is not found 4 times in 5 after Holm over six. */
 static void where_no_test_is_possible_nothing_is_claimed(void **state)
@@ -314,6 +387,8 @@ int main(void)
         cmocka_unit_test(degenerate_data_give_no_number),
         cmocka_unit_test(wilcoxons_continuity_is_for_both_signs),
         cmocka_unit_test(the_effect_that_is_printed_is_found_by_the_test_that_is_printed),
+        cmocka_unit_test(pairs_that_do_not_differ_stay_so),
+        cmocka_unit_test(too_few_that_differ_find_nothing),
         cmocka_unit_test(where_no_test_is_possible_nothing_is_claimed),
         cmocka_unit_test(mcnemars_effect_is_found),
         cmocka_unit_test(what_is_used_for_few_values_covers),

@@ -3,7 +3,6 @@
  * the tests that are printed can find at this number of questions and with their correction. */
 #include "method/parts.h"
 
-#include "base/clamp.h"
 #include "base/mem.h"
 #include "eval/measured.h"
 #include "stats/stats.h"
@@ -11,8 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { RESAMPLES = 10000, LEAST_DRAWS = 300, MOST_DRAWS = 4000 };
-#define DRAWN_VALUES 2000000 /* of all simulations of power together, so that they take well under a second */
+enum { RESAMPLES = 10000 };
 
 /* Mean over its tokens of one answer. */
 static double mean_token(const struct run_result *r)
@@ -141,9 +139,7 @@ static int find_power(const struct arms *arms, struct report_compared *const *fa
     double *d = mem_alloc(((size_t)arms->n_item + 1) * sizeof *d);
     int size = family_size(family, arms->n, 0), flags = family_size(family, arms->n, 1),
         rc = d ? 0 : error_set_nomem(err, (size_t)arms->n_item * sizeof *d, "differences");
-    int draws = DRAWN_VALUES / (arms->n_item * (size ? size : 1) + 1);
-    struct stats_design design = {.family = size, .alpha = 0.05, .power = 0.8, .seed = arms->seed};
-    design.draws = clamp_int(draws, LEAST_DRAWS, MOST_DRAWS);
+    struct stats_design design = stats_design_for(arms->n_item, size, arms->seed);
     for (int k = 1; k < arms->n && !rc; k++) {
         struct report_compared *c = family[k];
         struct stats_found found;

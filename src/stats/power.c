@@ -3,7 +3,9 @@
  * put to samples that look like the data: for Wilcoxon's test resamples of the differences around their mean, moved
  * until enough of them are found; for McNemar's the sum over the binomials. Moving a sample can only raise its rank
  * sum, so the share that is found rises with the effect and a bisection over the same numbered draws finds the effect.
- */
+ * Where some pairs do not differ at all (an answer is refused or not, a word is there or not) nothing can be moved: a
+ * zero would become a difference of one side. There the sizes of the differences stay, zeros among them, and more and
+ * more of them get the same sign. */
 #include "stats/stats.h"
 
 #include "base/mem.h"
@@ -12,7 +14,18 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { BISECTIONS = 30, MOST_EXACT = 50 };
+enum { BISECTIONS = 30, MOST_EXACT = 50, LEAST_DRAWS = 300, MOST_DRAWS = 4000 };
+static const double DRAWN_VALUES = 2e6; /* of a family's simulations together, so that they take well under a second */
+
+struct stats_design stats_design_for(int n, int family, uint64_t seed)
+{
+    double draws = DRAWN_VALUES / ((double)n * (family > 1 ? family : 1) + 1);
+    return (struct stats_design){.family = family,
+                                 .draws = (int)fmin(fmax(draws, LEAST_DRAWS), MOST_DRAWS),
+                                 .alpha = 0.05,
+                                 .power = 0.8,
+                                 .seed = seed};
+}
 
 /* The least rank sum of n differences without ties that is significant at `level` on one side of the two; above the
  * greatest one when none is. */
@@ -91,12 +104,96 @@ static void make_shape(struct shape *s, const double *d, const struct stats_desi
     }
 }
 
+/* A difference of a resample: it is positive when at least the share `from` of all are. */
+struct signed_rank {
+    double from, rank;
+};
+
+static int by_share(const void *a, const void *b)
+{
+    const struct signed_rank *x = a, *y = b;
+    return stats_ascending(&x->from, &y->from);
+}
+
+/* The sizes of the differences in a resample, ascending, without zeros; *ties as stats_wilcoxon has them. */
+static int draw_ranks(const double *size, int n, const struct rng_stream *stream, struct signed_rank *list,
+                      double *ties)
+{
+    int m = 0;
+    *ties = 0;
+    for (int i = 0; i < n; i++) {
+        double one = size[rng_below(stream, (uint64_t)i, (uint32_t)n)];
+        if (one > 0)
+            list[m++].from = one;
+    }
+    qsort(list, (size_t)m, sizeof *list, by_share);
+    for (int i = 0, j; i < m; i = j) {
+        for (j = i; j < m && list[j].from == list[i].from; j++) {
+        }
+        double same = j - i;
+        *ties += same * same * same - same;
+        for (int k = i; k < j; k++)
+            list[k].rank = (i + 1 + j) / 2.0;
+    }
+    for (int i = 0; i < m; i++)
+        list[i].from = rng_uniform_double(stream, (uint64_t)n + (uint64_t)i);
+    return m;
+}
+
+/* The least share of positive signs with which the resample is significant on that side; INFINITY: none is enough. */
+static double share_wanted(struct signed_rank *list, int m, double ties, double level)
+{
+    double n = m, middle = n * (n + 1) / 4, variance = (n * (n + 1) * (2 * n + 1) - ties / 2) / 24, sum = 0;
+    double critical = middle + 0.5 - stats_normal_quantile(level / 2) * sqrt(variance);
+    qsort(list, (size_t)m, sizeof *list, by_share);
+    for (int i = 0; i < m; i++) {
+        sum += list[i].rank;
+        if (sum >= critical)
+            return list[i].from;
+    }
+    return INFINITY;
+}
+
+static int signs_find(const double *d, int n, const struct stats_design *design, struct stats_found *out,
+                      struct error *err)
+{
+    size_t bytes = ((size_t)n + (size_t)design->draws) * sizeof(double) + (size_t)n * sizeof(struct signed_rank);
+    struct signed_rank *list = mem_alloc(bytes);
+    if (!list)
+        return error_set_nomem(err, bytes, "resamples");
+    double *size = (double *)(void *)(list + n), *wanted = size + n, ties;
+    for (int i = 0; i < n; i++)
+        size[i] = fabs(d[i]);
+    for (int r = 0; r < design->draws; r++) {
+        struct rng_stream stream = {design->seed, 0x7369676e, (uint64_t)r};
+        int m = draw_ranks(size, n, &stream, list, &ties);
+        wanted[r] = share_wanted(list, m, ties, design->alpha / design->family);
+    }
+    qsort(wanted, (size_t)design->draws, sizeof *wanted, stats_ascending);
+    int enough = (int)ceil(design->power * design->draws);
+    double share = wanted[enough > 0 ? enough - 1 : 0];
+    if (isfinite(share))
+        *out = (struct stats_found){fmax(2 * share - 1, 0) * stats_mean(size, n), (double)enough / design->draws};
+    mem_free(list);
+    return 0;
+}
+
+static int any_zero(const double *d, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (d[i] == 0)
+            return 1;
+    return 0;
+}
+
 int stats_wilcoxon_finds(const double *d, int n, const struct stats_design *design, struct stats_found *out,
                          struct error *err)
 {
     *out = (struct stats_found){NAN, NAN};
     if (n < 2 || design->draws < 1 || design->family < 1 || !(stats_sd(d, n) > 0))
         return 0;
+    if (any_zero(d, n))
+        return signs_find(d, n, design, out, err);
     size_t cells = (size_t)n * (size_t)design->draws;
     struct shape s = {.z = mem_alloc((size_t)n * sizeof *s.z),
                       .drawn = mem_calloc(cells, sizeof *s.drawn),

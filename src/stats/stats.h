@@ -122,13 +122,16 @@ struct stats_design {
     double alpha, power;
     uint64_t seed;
 };
+/* alpha 0.05, power 0.8; draws enough, and few enough that a family's take well under a second together. */
+struct stats_design stats_design_for(int n, int family, uint64_t seed);
 /* the least effect found with at least that power, and its power; NAN: none is, however large, or nothing can be
  * said */
 struct stats_found {
     double effect, power;
 };
 /* Wilcoxon's signed-rank test over n paired differences shaped like d: `draws` resamples around their mean, moved by
- * `effect` (in d's units) to the side of their mean. ERROR_NOMEM. */
+ * `effect` (in d's units) to the side of their mean. Where some are 0: resamples of their sizes, of which so many have
+ * the same sign that the mean is `effect`. ERROR_NOMEM. */
 int stats_wilcoxon_finds(const double *d, int n, const struct stats_design *design, struct stats_found *out,
                          struct error *err);
 /* McNemar's exact test where `discordant` of the pairs differ, as a share. effect: share that goes one way less share
