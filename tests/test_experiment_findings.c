@@ -23,7 +23,8 @@ static void set_beside(int arm, int k, double low, double high, double p)
                                                                 .low = low,
                                                                 .high = high,
                                                                 .p = p,
-                                                                .p_holm = p};
+                                                                .p_holm = p,
+                                                                .found = NAN};
 }
 
 static void set_arm(int i, const char *name, const char *metric, const char *better, double mean)
@@ -125,12 +126,45 @@ static void costs_and_what_has_no_direction_say_nothing(void **state)
     assert_false(report_is_cost("qa.nll"));
 }
 
+/* What the tests of a metric find: the range, and those that find nothing, which have no part in it. */
+static void power_is_the_range_of_what_the_tests_find(void **state)
+{
+    (void)state;
+    static const double found_by[] = {0.25, NAN, 0.125, 0.5};
+    set_up(-0.5, -0.1, 0.01);
+    for (int i = 0; i < 4; i++)
+        besides[i < 2 ? 2 : 3][i % 2].found = found_by[i];
+    besides[3][0].n = 7;
+    besides[4][0].p = besides[4][1].p = NAN; /* no test */
+    for (int i = 3; i < MOST; i++)
+        list[i].metric = "qa.f1";
+    struct report_comparison c = found(MOST);
+    assert_int_equal(c.n_power, 2);
+    assert_ptr_equal(c.power[0].of, &list[0]);
+    assert_int_equal(c.power[0].n, 3); /* steps - plain has no effect that it finds */
+    assert_int_equal(c.power[0].n_none, 2);
+    assert_int_equal(c.power[0].n_question, 10);
+    assert_true(c.power[0].least == 0.25 && c.power[0].most == 0.25);
+    assert_ptr_equal(c.power[1].of, &list[3]);
+    assert_int_equal(c.power[1].n, 2);
+    assert_int_equal(c.power[1].n_none, 0);
+    assert_int_equal(c.power[1].n_question, 7);
+    assert_true(c.power[1].least == 0.125 && c.power[1].most == 0.5);
+    arena_free(&c.arena);
+    for (int i = 0; i < 2; i++)
+        besides[2][i].found = NAN;
+    c = found(MOST);
+    assert_true(c.power[0].n_none == 3 && isnan(c.power[0].least) && isnan(c.power[0].most));
+    arena_free(&c.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arms_are_held_against_the_best_control),
         cmocka_unit_test(better_is_an_interval_and_a_test),
         cmocka_unit_test(the_other_direction_is_read_the_other_way),
+        cmocka_unit_test(power_is_the_range_of_what_the_tests_find),
         cmocka_unit_test(costs_and_what_has_no_direction_say_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -198,6 +198,16 @@ static void tunings_are_the_controls_of_an_alignment(void **state)
     json_decref(results);
 }
 
+/* The same experiment with other arms, in the same directory. */
+static void run_arms(const char *arms, json_t **json)
+{
+    char other[sizeof yaml + 200];
+    snprintf(other, sizeof other, "%.*smetrics: [qa]\narms:\n%s", (int)(strstr(yaml, "arms:") - yaml), yaml, arms);
+    assert_int_equal(file_write(file, other, strlen(other), NULL), 0);
+    must_run(whole, json);
+    assert_int_equal(file_write(file, yaml, sizeof yaml - 1, NULL), 0);
+}
+
 /* nll of each question, out of an evaluation's own samples. */
 static int read_nll(const char *directory, double nll[64])
 {
@@ -267,6 +277,42 @@ static void numbers_are_those_of_the_answers(void **state)
     assert_int_equal(number(beside, "n"), 6);
     assert_string_equal(
         json_string_value(json_array_get(json_object_get(json_object_get(results, "about"), "authors"), 1)), "B");
+    json_decref(results);
+}
+
+/* Six questions are enough for one test and not for three: of the tuned arm beside the model alone the least change is
+ * the one that its differences give by the test's own power, which test_stats_coverage.c looks at. */
+static void what_the_tests_could_have_found_stands_there(void **state)
+{
+    (void)state;
+    json_t *results, *one;
+    char path[1400];
+    double base[64], tuned[64], d[64] = {0};
+    int n = 0;
+    run_arms("  - pretrained\n  - sft-seeds\n", &one);
+    must_run(whole, &results);
+    job_path(results, "pretrained", 0, 0, path);
+    n = read_nll(path, base);
+    for (int s = 0; s < 2; s++) {
+        job_path(results, "sft-seeds", s, 1, path);
+        read_nll(path, tuned);
+        for (int i = 0; i < n; i++)
+            d[i] += (tuned[i] - base[i]) / 2;
+    }
+    const struct stats_design design = {.family = 1, .draws = 4000, .alpha = 0.05, .power = 0.8};
+    struct stats_found wanted;
+    assert_int_equal(stats_wilcoxon_finds(d, n, &design, &wanted, NULL), 0);
+    assert_true(wanted.effect > 0);
+    const json_t *m = find(json_object_get(one, "results"), "arm", "sft-seeds", "qa.nll");
+    close_to(number(json_array_get(json_object_get(m, "beside"), 0), "found_4_in_5"), wanted.effect, 1e-9);
+    const json_t *power = find(json_object_get(one, "power"), "metric", "qa.nll", NULL);
+    assert_true(number(power, "n_tests") == 1 && number(power, "n_none") == 0 && number(power, "n_questions") == 6);
+    close_to(number(power, "least"), wanted.effect, 1e-9);
+    m = find(json_object_get(results, "results"), "arm", "sft-seeds", "qa.nll");
+    assert_true(json_is_null(json_object_get(json_array_get(json_object_get(m, "beside"), 0), "found_4_in_5")));
+    power = find(json_object_get(results, "power"), "metric", "qa.nll", NULL);
+    assert_true(number(power, "n_tests") == 3 && number(power, "n_none") == 3);
+    json_decref(one);
     json_decref(results);
 }
 
@@ -378,16 +424,6 @@ static void one_progress_line_is_of_the_whole(void **state)
     json_decref(json);
     assert_true(seen.n > JOBS && !seen.other && !seen.back);
     assert_int_equal(seen.done, seen.total);
-}
-
-/* The same experiment with other arms, in the same directory. */
-static void run_arms(const char *arms, json_t **json)
-{
-    char other[sizeof yaml + 200];
-    snprintf(other, sizeof other, "%.*smetrics: [qa]\narms:\n%s", (int)(strstr(yaml, "arms:") - yaml), yaml, arms);
-    assert_int_equal(file_write(file, other, strlen(other), NULL), 0);
-    must_run(whole, json);
-    assert_int_equal(file_write(file, yaml, sizeof yaml - 1, NULL), 0);
 }
 
 /* Over blocks an alignment's rounds are adapters: what was done is not done again. */
@@ -566,6 +602,7 @@ int main(void)
         cmocka_unit_test(killed_it_ends_as_it_would_have),
         cmocka_unit_test(tunings_are_the_controls_of_an_alignment),
         cmocka_unit_test(numbers_are_those_of_the_answers),
+        cmocka_unit_test(what_the_tests_could_have_found_stands_there),
         cmocka_unit_test(answers_are_judged_that_are_there),
         cmocka_unit_test(the_page_says_what_it_rests_on),
         cmocka_unit_test(one_progress_line_is_of_the_whole),

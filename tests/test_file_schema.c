@@ -44,6 +44,7 @@ static json_t *results_made_by_hand(void)
                                        .beside = beside,
                                        .n_beside = 2};
     struct report_finding finding = {.arm = &measured, .control = &measured, .beside = beside, .n_arm = 1};
+    struct report_power power = {&measured, 2, 1, 6, 0.25, NAN};
     struct report_comparison c = {.name = "arms.yaml",
                                   .sha256 = "abc",
                                   .about = json_pack("{s:s}", "authors", "A"),
@@ -58,7 +59,9 @@ static json_t *results_made_by_hand(void)
                                   .list = &measured,
                                   .n = 1,
                                   .findings = &finding,
-                                  .n_finding = 1};
+                                  .n_finding = 1,
+                                  .power = &power,
+                                  .n_power = 1};
     json_t *o = NULL;
     assert_int_equal(report_comparison_json(&c, &o, NULL), 0);
     json_decref(arm.options);
@@ -138,7 +141,7 @@ static void every_fault_is_found(void **state)
         optional += !said_of(i, TAKEN_AWAY, &free, &count) && !free;
     }
     assert_true(count > 45);
-    assert_int_equal(optional, 3 + 8); /* of a run; of a control with questions */
+    assert_int_equal(optional, 3 + 9); /* of a run; of a control with questions */
 }
 
 static void items_of_lists_are_looked_at(void **state)

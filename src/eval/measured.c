@@ -137,16 +137,38 @@ const char *measured_better(const char *column)
     return strncmp(column, "rouge", 5) && strncmp(column, "bleu", 4) ? NULL : "higher"; /* rougeL_diff, bleu_acc, ... */
 }
 
-int measured_change(const double *mine, const double *theirs, int n, struct measured_change *out, struct error *err)
+/* d[*n_both], which the caller frees; NULL: no memory. */
+static double *differences(const double *mine, const double *theirs, int n, int *n_both, struct error *err)
 {
     double *d = mem_alloc(((size_t)n + 1) * sizeof *d);
-    *out = (struct measured_change){.n = 0};
-    int rc = d ? 0 : error_set_nomem(err, (size_t)n * sizeof *d, "differences");
-    for (int i = 0; i < n && !rc; i++)
+    *n_both = 0;
+    if (!d)
+        error_set_nomem(err, (size_t)n * sizeof *d, "differences");
+    for (int i = 0; i < n && d; i++)
         if (!isnan(mine[i]) && !isnan(theirs[i]))
-            d[out->n++] = mine[i] - theirs[i];
+            d[(*n_both)++] = mine[i] - theirs[i];
+    return d;
+}
+
+int measured_change(const double *mine, const double *theirs, int n, struct measured_change *out, struct error *err)
+{
+    *out = (struct measured_change){.n = 0};
+    double *d = differences(mine, theirs, n, &out->n, err);
+    int rc = d ? 0 : ERROR_NOMEM;
     if (!rc && out->n)
         rc = stats_paired(d, out->n, &(struct stats_bootstrap){RESAMPLES, 0.95, 0}, &out->paired, err);
+    mem_free(d);
+    return rc;
+}
+
+int measured_finds(const double *mine, const double *theirs, int n, int family, double *out, struct error *err)
+{
+    struct stats_found found = {NAN, NAN};
+    int n_both;
+    double *d = differences(mine, theirs, n, &n_both, err);
+    const struct stats_design design = stats_design_for(n_both, family, 0);
+    int rc = d ? stats_wilcoxon_finds(d, n_both, &design, &found, err) : ERROR_NOMEM;
+    *out = found.effect;
     mem_free(d);
     return rc;
 }

@@ -56,5 +56,7 @@ struct measured_change {
     struct stats_paired paired;
 };
 int measured_change(const double *mine, const double *theirs, int n, struct measured_change *out, struct error *err);
+/* The least change that their test, one of a family of so many after Holm, finds 4 times in 5; NAN: none is found. */
+int measured_finds(const double *mine, const double *theirs, int n, int family, double *out, struct error *err);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From the tree of results, what is to be said first: which arm gains most over the best of its controls. */
+/* From the tree of results, what is to be said first: which arm gains most over the best of its controls; and what the
+ * tests could have shown. */
 #include "experiment/parts.h"
 
 #include "report/comparison.h"
@@ -13,11 +14,6 @@ struct metric { /* its arms, in a row */
     const struct report_measured *list;
     int n;
 };
-
-static int same_metric(const struct report_measured *a, const struct report_measured *b)
-{
-    return !strcmp(a->model, b->model) && !strcmp(a->test, b->test) && !strcmp(a->metric, b->metric);
-}
 
 static const struct report_measured *arm_find(const struct metric *t, const char *name)
 {
@@ -85,14 +81,36 @@ static struct report_finding find(const struct metric *t)
     return most;
 }
 
+static void add_test(struct report_power *p, const struct report_beside *b)
+{
+    p->n_question = p->n && p->n_question < b->n ? p->n_question : b->n;
+    p->n++;
+    p->n_none += isnan(b->found);
+    p->least = fmin(p->least, b->found); /* of a number and NAN: the number */
+    p->most = fmax(p->most, b->found);
+}
+
+static struct report_power power_of(const struct metric *t)
+{
+    struct report_power p = {.of = t->list, .least = NAN, .most = NAN};
+    for (int i = 0; i < t->n; i++)
+        for (int k = 0; k < t->list[i].n_beside; k++)
+            if (t->list[i].beside[k].n && isfinite(t->list[i].beside[k].p))
+                add_test(&p, &t->list[i].beside[k]);
+    return p;
+}
+
 int findings_make(struct report_comparison *c, struct error *err)
 {
     c->findings = arena_alloc(&c->arena, ((size_t)c->n + 1) * sizeof *c->findings);
-    if (!c->findings)
+    c->power = arena_alloc(&c->arena, ((size_t)c->n + 1) * sizeof *c->power);
+    if (!c->findings || !c->power)
         return error_set_nomem(err, (size_t)c->n * sizeof *c->findings, "findings");
     for (int i = 0, n; i < c->n; i += n) {
-        for (n = 1; i + n < c->n && same_metric(&c->list[i], &c->list[i + n]); n++)
-            ;
+        n = report_metric_size(c, i);
+        const struct report_power power = power_of(&(struct metric){&c->list[i], n});
+        if (power.n)
+            c->power[c->n_power++] = power;
         if (!c->list[i].better || report_is_cost(c->list[i].metric))
             continue;
         const struct report_finding f = find(&(struct metric){&c->list[i], n});

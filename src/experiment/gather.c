@@ -120,8 +120,24 @@ static int measure_arm(struct gathering *g, const struct place *p, int variant, 
 
 /* --- beside a control --- */
 
-/* Each question's mean over the random seeds that have it; NULL: questions have no value. */
-static double *by_question(struct gathering *g, const struct place *p, int variant, int *n)
+/* Each question's mean over the random seeds that have it. */
+struct questions {
+    const double *values; /* [n]; NULL: questions have no value */
+    int n;
+};
+/* One metric of a test with a model: its arms, and the tests of the family that Holm's correction is over. */
+struct table {
+    struct report_measured *list;
+    struct questions *questions; /* [n] */
+    int n;
+    struct tested {
+        struct report_beside *beside;
+        const struct questions *mine, *theirs;
+    } * tested;
+    int n_tested;
+};
+
+static const double *by_question(struct gathering *g, const struct place *p, int variant, int *n)
 {
     const struct experiment *x = g->x;
     double *sum = NULL;
@@ -149,10 +165,11 @@ static double *by_question(struct gathering *g, const struct place *p, int varia
     return sum;
 }
 
-static int test_questions(const double *a, const double *b, int n, struct report_beside *out, struct error *err)
+static int test_questions(struct table *t, const struct tested *of, struct error *err)
 {
+    struct report_beside *out = of->beside;
     struct measured_change c;
-    int rc = measured_change(a, b, n, &c, err);
+    int rc = measured_change(of->mine->values, of->theirs->values, of->mine->n, &c, err);
     out->n = rc ? 0 : c.n;
     if (!out->n)
         return rc;
@@ -163,6 +180,8 @@ static int test_questions(const double *a, const double *b, int n, struct report
     out->dz = c.paired.dz;
     out->p = c.paired.test.p;
     out->n_tested = c.paired.test.n;
+    if (isfinite(out->p))
+        t->tested[t->n_tested++] = *of;
     return 0;
 }
 
@@ -184,13 +203,12 @@ static int test_seeds(struct gathering *g, const struct report_measured *a, cons
     return 0;
 }
 
-static int compare_arm(struct gathering *g, const struct place *p, int variant, struct report_measured *table)
+static int compare_arm(struct gathering *g, struct table *t, int variant)
 {
     const struct experiment *x = g->x;
-    struct report_measured *m = &table[variant];
-    int rc = 0, n = 0, n_other = 0;
+    struct report_measured *m = &t->list[variant];
+    int rc = 0;
     m->beside = room(g, (size_t)x->spec.controls.n * sizeof *m->beside);
-    const double *mine = by_question(g, p, variant, &n);
     for (int k = 0; m->beside && k < x->spec.controls.n && !rc; k++) {
         const struct variant *v = &x->variants.items[variant];
         const struct spec_arm *arm = spec_arm_find(&x->spec, x->spec.controls.items[k]);
@@ -199,37 +217,53 @@ static int compare_arm(struct gathering *g, const struct place *p, int variant, 
             continue;
         int other = (int)(control - x->variants.items);
         struct report_beside *b = &m->beside[m->n_beside++];
-        *b = (struct report_beside){
-            .control = control->name, .change = NAN, .low = NAN, .high = NAN, .dz = NAN, .p = NAN, .p_holm = NAN};
-        const double *theirs = mine ? by_question(g, p, other, &n_other) : NULL;
-        if (theirs && n == n_other)
-            rc = test_questions(mine, theirs, n, b, g->err);
-        rc = rc ? rc : test_seeds(g, m, &table[other], b);
+        *b = (struct report_beside){.control = control->name,
+                                    .change = NAN,
+                                    .low = NAN,
+                                    .high = NAN,
+                                    .dz = NAN,
+                                    .p = NAN,
+                                    .p_holm = NAN,
+                                    .found = NAN};
+        const struct tested of = {b, &t->questions[variant], &t->questions[other]};
+        if (of.mine->values && of.theirs->values && of.mine->n == of.theirs->n)
+            rc = test_questions(t, &of, g->err);
+        rc = rc ? rc : test_seeds(g, m, &t->list[other], b);
     }
     return m->beside ? rc : ERROR_NOMEM;
 }
 
-/* Holm over all comparisons of a table that have a p-value. */
-static int correct_table(struct gathering *g, struct report_measured *table, int n)
+/* Holm over all tests of a table, and what each of them finds then. */
+static int correct_table(struct gathering *g, const struct table *t)
 {
-    int count = 0, at = 0;
-    for (int i = 0; i < n; i++)
-        for (int k = 0; k < table[i].n_beside; k++)
-            count += isfinite(table[i].beside[k].p);
-    double *p = room(g, (size_t)count * sizeof *p);
+    int n = t->n_tested;
+    double *p = room(g, (size_t)n * sizeof *p);
     if (!p)
         return ERROR_NOMEM;
     for (int i = 0; i < n; i++)
-        for (int k = 0; k < table[i].n_beside; k++)
-            if (isfinite(table[i].beside[k].p))
-                p[at++] = table[i].beside[k].p;
-    int rc = count ? stats_holm(p, count, p, g->err) : 0;
-    at = 0;
-    for (int i = 0; i < n && !rc; i++)
-        for (int k = 0; k < table[i].n_beside; k++)
-            if (isfinite(table[i].beside[k].p))
-                table[i].beside[k].p_holm = p[at++];
+        p[i] = t->tested[i].beside->p;
+    int rc = n ? stats_holm(p, n, p, g->err) : 0;
+    for (int i = 0; i < n && !rc; i++) {
+        const struct tested *one = &t->tested[i];
+        one->beside->p_holm = p[i];
+        rc = measured_finds(one->mine->values, one->theirs->values, one->mine->n, n, &one->beside->found, g->err);
+    }
     return rc;
+}
+
+static int compare_table(struct gathering *g, const struct place *p, struct table *t)
+{
+    size_t most = (size_t)t->n * (size_t)g->x->spec.controls.n;
+    int rc = 0;
+    t->questions = room(g, (size_t)t->n * sizeof *t->questions);
+    t->tested = room(g, most * sizeof *t->tested);
+    if (!t->questions || !t->tested)
+        return ERROR_NOMEM;
+    for (int v = 0; v < t->n; v++)
+        t->questions[v].values = by_question(g, p, v, &t->questions[v].n);
+    for (int v = 0; v < t->n && !rc; v++)
+        rc = compare_arm(g, t, v);
+    return rc ? rc : correct_table(g, t);
 }
 
 static int add_table(struct gathering *g, const struct place *p)
@@ -246,12 +280,10 @@ static int add_table(struct gathering *g, const struct place *p)
         c->list = list;
         g->cap = cap;
     }
-    struct report_measured *table = &c->list[c->n];
+    struct table t = {.list = &c->list[c->n], .n = n};
     for (int v = 0; v < n && !rc; v++)
-        rc = measure_arm(g, p, v, &table[v]);
-    for (int v = 0; v < n && !rc; v++)
-        rc = compare_arm(g, p, v, table);
-    rc = rc ? rc : correct_table(g, table, n);
+        rc = measure_arm(g, p, v, &t.list[v]);
+    rc = rc ? rc : compare_table(g, p, &t);
     c->n += rc ? 0 : n;
     return rc;
 }

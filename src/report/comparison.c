@@ -21,6 +21,16 @@ int report_is_cost(const char *metric)
     return 0;
 }
 
+int report_metric_size(const struct report_comparison *c, int i)
+{
+    const struct report_measured *a = &c->list[i];
+    int n = 1;
+    for (const struct report_measured *b = a + 1; i + n < c->n; b++, n++)
+        if (strcmp(a->model, b->model) != 0 || strcmp(a->test, b->test) != 0 || strcmp(a->metric, b->metric) != 0)
+            break;
+    return n;
+}
+
 static void put_place(const struct report_comparison *c, const struct report_measured *m, struct buf *out)
 {
     buf_puts(out, m->metric);

@@ -16,9 +16,10 @@ struct report_beside {
     const char *control;
     int n; /* questions that both have; 0: the metric has no value of a single question */
     double change, low, high;
-    const char *interval;                       /* kind: "BCa", ... */
-    double dz, p, p_holm;                       /* Wilcoxon's; after Holm over the arms and controls of this metric */
-    int n_tested;                               /* questions that differ */
+    const char *interval; /* kind: "BCa", ... */
+    double dz, p, p_holm; /* Wilcoxon's; after Holm over the arms and controls of this metric */
+    int n_tested;         /* questions that differ */
+    double found; /* the least change that this test, so corrected, finds 4 times in 5; NAN: none, however large */
     double seeds_change, seeds_low, seeds_high; /* mean over the random seeds of the differences, Student's t */
 };
 struct report_measured { /* an arm's variant with a model on a metric of a test */
@@ -38,6 +39,13 @@ struct report_finding {
     const struct report_beside *beside; /* arm less control */
     int n_arm, n_better; /* such arms; those better than the best of their controls: the interval over the
                           * questions has no 0, and p after Holm is below 0.05 */
+};
+/* What the tests of a model, test and metric could have shown. */
+struct report_power {
+    const struct report_measured *of; /* the first of them */
+    int n, n_none;                    /* tests; those that find no change, however large */
+    int n_question;                   /* the least number of questions that one is over */
+    double least, most;               /* of what the others find 4 times in 5; NAN: there are none */
 };
 struct report_arm_run { /* a variant with a model and a random seed */
     const char *model;
@@ -68,7 +76,11 @@ struct report_comparison {
     int n;
     struct report_finding *findings;
     int n_finding;
+    struct report_power *power;
+    int n_power;
 };
+/* Entries of the list from i on that are of the same model, test and metric. */
+int report_metric_size(const struct report_comparison *c, int i);
 /* Is the metric no aim, but what alignment may have cost: general text, refusals, the answers' form? */
 int report_is_cost(const char *metric);
 /* "qa.nll: of 3 arms that are no control none is better than the best control; ...", appended. */

@@ -54,6 +54,7 @@ static json_t *beside_json(const struct report_beside *b)
     json_object_set_new(o, "n_tested", json_integer(b->n_tested));
     json_object_set_new(o, "p_wilcoxon", real(b->p));
     json_object_set_new(o, "p_holm", real(b->p_holm));
+    json_object_set_new(o, "found_4_in_5", real(b->found));
     return o;
 }
 
@@ -86,9 +87,17 @@ static json_t *finding_json(const struct report_finding *f)
                      f->n_better);
 }
 
+static json_t *power_json(const struct report_power *p)
+{
+    return json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:o}", "metric", p->of->metric, "model", p->of->model, "test",
+                     p->of->test, "n_tests", p->n, "n_none", p->n_none, "n_questions", p->n_question, "least",
+                     real(p->least), "most", real(p->most));
+}
+
 int report_comparison_json(const struct report_comparison *c, json_t **out, struct error *err)
 {
-    json_t *seeds = json_array(), *arms = json_array(), *list = json_array(), *findings = json_array();
+    json_t *seeds = json_array(), *arms = json_array(), *list = json_array(), *findings = json_array(),
+           *power = json_array();
     for (int i = 0; i < c->n_random_seed; i++)
         json_array_append_new(seeds, json_integer((json_int_t)c->random_seeds[i]));
     for (int i = 0; i < c->n_arm; i++)
@@ -97,8 +106,11 @@ int report_comparison_json(const struct report_comparison *c, json_t **out, stru
         json_array_append_new(list, measured_json(&c->list[i]));
     for (int i = 0; i < c->n_finding; i++)
         json_array_append_new(findings, finding_json(&c->findings[i]));
-    *out = json_pack("{s:s, s:s, s:O?, s:o, s:o, s:o, s:o, s:o, s:o}", "experiment", c->name, "sha256", c->sha256,
+    for (int i = 0; i < c->n_power; i++)
+        json_array_append_new(power, power_json(&c->power[i]));
+    *out = json_pack("{s:s, s:s, s:O?, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "experiment", c->name, "sha256", c->sha256,
                      "about", c->about, "random_seeds", seeds, "models", texts(c->models, c->n_model), "controls",
-                     texts(c->controls, c->n_control), "arms", arms, "findings", findings, "results", list);
+                     texts(c->controls, c->n_control), "arms", arms, "findings", findings, "power", power, "results",
+                     list);
     return *out ? 0 : error_set_nomem(err, 4096, "results");
 }

@@ -22,11 +22,6 @@ static void put_p(struct buf *out, double p)
         buf_printf(out, " %9s", "-");
 }
 
-static int same_table(const struct report_measured *a, const struct report_measured *b)
-{
-    return !strcmp(a->model, b->model) && !strcmp(a->test, b->test) && !strcmp(a->metric, b->metric);
-}
-
 static int name_width(const struct report_measured *m, int n)
 {
     int width = 12;
@@ -75,6 +70,7 @@ static void put_difference(const char *arm, const struct report_beside *b, int w
     put_number(out, b->seeds_high, 1);
     put_p(out, b->p);
     put_p(out, b->p_holm);
+    put_number(out, b->found, 0);
     buf_puts(out, "\n");
 }
 
@@ -88,8 +84,8 @@ static void put_control(const struct report_measured *m, int n, const char *cont
             if (!b->n || strcmp(b->control, control))
                 continue;
             if (!any++)
-                buf_printf(out, "less %s\n%-*s %10s %10s %10s %10s %10s %10s %9s %9s\n", control, width, "", "change",
-                           "low", "high", "dz", "seeds low", "high", "p", "p Holm");
+                buf_printf(out, "less %s\n%-*s %10s %10s %10s %10s %10s %10s %9s %9s %10s\n", control, width, "",
+                           "change", "low", "high", "dz", "seeds low", "high", "p", "p Holm", "found");
             put_difference(m[i].arm, b, width, out);
         }
 }
@@ -121,8 +117,7 @@ void report_comparison_text(const struct report_comparison *c, struct buf *out)
     }
     for (int i = 0, n; i < c->n; i += n) {
         const struct report_measured *m = &c->list[i];
-        for (n = 1; i + n < c->n && same_table(m, &m[n]); n++)
-            ;
+        n = report_metric_size(c, i);
         int width = name_width(m, n);
         put_head(c, m, out);
         put_values(m, n, width, out);
@@ -137,5 +132,5 @@ void report_comparison_text(const struct report_comparison *c, struct buf *out)
         "less the control's, each its mean over the random seeds\nlow, high behind it: its 95 % interval over the "
         "questions\ndz: the change in its standard deviations\nseeds low, high: the same difference's interval over "
         "the random seeds\np: Wilcoxon's signed ranks over the questions\np Holm: the same after Holm over the arms "
-        "and controls of the table\n");
+        "and controls of the table\nfound: the least change that this test, so corrected, finds four times in five\n");
 }

@@ -62,10 +62,13 @@ static void controls_figure(struct section *s, const struct report_run *r)
                                            .high = r->last.list[i].by.high});
 }
 
+static const char power_title[] = "What these tests find four times in five";
+static const char power_note[] =
+    "by the very tests of the tables, at their number of questions and after Holm, at p 0.05";
+
 static void power_table(struct section *s, const struct report_run *r)
 {
-    struct table *t =
-        section_table(s, "power", "What these tests find four times in five", power_columns, N_POWER_COLUMN);
+    struct table *t = section_table(s, "power", power_title, power_columns, N_POWER_COLUMN);
     for (int i = 1; i < r->n_arm; i++) {
         const struct report_compared *c = &r->arms[i].to;
         struct table_row *row = table_add(t);
@@ -75,8 +78,49 @@ static void power_table(struct section *s, const struct report_run *r)
         row_number(row, c->n_judged);
         row_number(row, c->found_flags);
     }
-    table_note(t, "by the very tests of the tables, at their number of questions and after Holm, at p 0.05; an empty "
-                  "cell: no change, however large");
+    table_note(t, "%s; an empty cell: no change, however large", power_note);
+}
+
+static const struct column metric_columns[] = {
+    {"metric", "metric", COLUMN_TEXT, 0},
+    {"test", "test", COLUMN_TEXT, 0},
+    {"model", "model", COLUMN_TEXT, 0},
+    {"tests", "tests", COLUMN_COUNT, 0},
+    {"questions", "questions, at least", COLUMN_COUNT, 0},
+    {"least", "from", COLUMN_NUMBER, 4},
+    {"most", "to", COLUMN_NUMBER, 4},
+    {"none", "tests that find none", COLUMN_COUNT, 0},
+};
+enum { N_METRIC_COLUMN = (int)(sizeof metric_columns / sizeof *metric_columns) };
+
+/* Of an experiment: each test's own stands beside its change. */
+void sections_power(struct document *d, const struct report_comparison *c)
+{
+    if (!c->n_power)
+        return;
+    struct section *s = document_section(d, "power", "Power");
+    section_text(s, "Where an arm and a control do not differ by these tests, a difference below the least change that "
+                    "the test finds may be there all the same. It stands beside every change in the tables above; here "
+                    "is its range over the arms and controls of each metric.");
+    struct table *t = section_table(s, "power", power_title, metric_columns, N_METRIC_COLUMN);
+    for (int i = 0; i < c->n_power; i++) {
+        const struct report_power *p = &c->power[i];
+        struct table_row *row = table_add(t);
+        row_text(row, p->of->metric);
+        row_text(row, p->of->test);
+        row_text(row, p->of->model);
+        row_number(row, p->n);
+        row_number(row, p->n_question);
+        row_number(row, p->least);
+        row_number(row, p->most);
+        row_number(row, p->n_none);
+        if (row)
+            row->marked = p->n_none == p->n;
+    }
+    table_note(t,
+               "%s; tests that find none: no change, however large, is found so often, or the two arms do not differ "
+               "on any question",
+               power_note);
 }
 
 void sections_controls(struct document *d, const struct report_run *r)
