@@ -158,6 +158,31 @@ static void power_is_the_range_of_what_the_tests_find(void **state)
     arena_free(&c.arena);
 }
 
+/* Rounds of two random seeds together: each reason's attempts are added, in the order of the reasons. */
+static void rounds_are_counted_together(void **state)
+{
+    (void)state;
+    struct report_reason all[SIFT_REASON_COUNT], one[] = {{"question_repeat", "", 3}, {"answer_empty", "", 2}},
+                                                 other[] = {{"question_short", "", 1}, {"answer_empty", "", 4}};
+    const struct report_round rounds[] = {
+        {.number = 2, .attempts = 10, .parsed = 9, .kept = 4, .repeats = 3, .reasons = one, .n_reason = 2},
+        {.number = 2, .attempts = 10, .parsed = 8, .kept = 5, .repeats = 0, .reasons = other, .n_reason = 2}};
+    static const char *const names[] = {"question_short", "question_repeat", "answer_empty"};
+    static const int counts[] = {1, 3, 6};
+    struct report_round sum = {.reasons = all};
+    for (int i = 0; i < 2; i++)
+        method_add_round(&sum, &rounds[i]);
+    assert_int_equal(sum.n_reason, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_string_equal(sum.reasons[i].name, names[i]);
+        assert_int_equal(sum.reasons[i].n, counts[i]);
+        assert_true(*sum.reasons[i].text);
+    }
+    assert_true(sum.number == 2 && sum.attempts == 20 && sum.parsed == 17 && sum.kept == 9 && sum.repeats == 3);
+    assert_true(fabs(sum.share - 0.45) < 1e-12);
+    assert_true(fabs(sum.low - 0.2582) < 1e-4 && fabs(sum.high - 0.6579) < 1e-4); /* Wilson's, of 9 of 20 */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +190,7 @@ int main(void)
         cmocka_unit_test(better_is_an_interval_and_a_test),
         cmocka_unit_test(the_other_direction_is_read_the_other_way),
         cmocka_unit_test(power_is_the_range_of_what_the_tests_find),
+        cmocka_unit_test(rounds_are_counted_together),
         cmocka_unit_test(costs_and_what_has_no_direction_say_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -351,6 +351,109 @@ static void answers_are_judged_that_are_there(void **state)
     json_decref(results);
 }
 
+/* Lines of round-t/generated.jsonl with that reason; id, if not NULL, becomes the first one's unless it is set. */
+static int count_lines(const char *run, int round, const char *reason, char id[40])
+{
+    char path[1500];
+    json_t *rows = NULL, *row;
+    size_t i;
+    int n = 0;
+    snprintf(path, sizeof path, "%s/round-%d/generated.jsonl", run, round);
+    assert_int_equal(jsonl_load(&rows, path, NULL), 0);
+    json_array_foreach(rows, i, row)
+    {
+        if (strcmp(json_string_value(json_object_get(row, "reason")), reason) != 0)
+            continue;
+        if (!n++ && id && !*id)
+            snprintf(id, 40, "%s", json_string_value(json_object_get(row, "id")));
+    }
+    json_decref(rows);
+    return n;
+}
+
+static void run_path(const json_t *results, const char *arm, int random_seed, char path[1410])
+{
+    char job[1400];
+    job_path(results, arm, random_seed, 0, job);
+    snprintf(path, 1410, "%s/run", job);
+}
+
+/* What an arm's alignments made is what their own lines have, both random seeds together; what of it is near the test
+ * is what each of them says of itself; and the page shows an attempt of each reason. */
+static void what_arms_made_is_what_their_runs_have(void **state)
+{
+    (void)state;
+    json_t *results, *r, *metrics = NULL;
+    char run[2][1410], path[1500], id[40] = "", line[100];
+    struct buf shown = BUF_INIT;
+    const char *reason;
+    json_t *n;
+    size_t i;
+    must_run(whole, &results);
+    for (int s = 0; s < 2; s++)
+        run_path(results, "isara", s, run[s]);
+    const json_t *list = json_object_get(results, "rounds");
+    assert_int_equal(json_array_size(list), 2);
+    json_array_foreach((json_t *)(uintptr_t)list, i, r)
+    {
+        int round = (int)i + 1, sum = 0;
+        assert_string_equal(json_string_value(json_object_get(r, "arm")), "isara");
+        assert_true(number(r, "round") == round && number(r, "n_seeds") == 2);
+        json_object_foreach(json_object_get(r, "reasons"), reason, n)
+        {
+            assert_int_equal(json_integer_value(n),
+                             count_lines(run[0], round, reason, NULL) + count_lines(run[1], round, reason, NULL));
+            sum += (int)json_integer_value(n);
+        }
+        int kept = count_lines(run[0], round, "kept", id) + count_lines(run[1], round, "kept", NULL);
+        assert_int_equal(number(r, "kept"), kept);
+        assert_int_equal(number(r, "attempts"), 2 * 4);
+        assert_int_equal(sum + kept, 2 * 4);
+        struct stats_interval w = stats_wilson(kept, 8, 0.95);
+        close_to(number(r, "share"), kept / 8.0, 1e-12);
+        close_to(number(r, "share_low"), w.low, 1e-12);
+    }
+    snprintf(path, sizeof path, "%s/tables/attempts.csv", whole);
+    snprintf(line, sizeof line, "\nisara,model,3,%s,kept,", id);
+    assert_int_equal(file_read(&shown, path, 1 << 20, NULL), 0);
+    assert_true(*id && strstr(shown.data, line));
+    buf_free(&shown);
+    snprintf(path, sizeof path, "%s/metrics.json", run[1]);
+    assert_int_equal(jsontext_load(&metrics, path, 1 << 24, NULL), 0);
+    r = json_array_get(json_object_get(find(json_object_get(results, "arms"), "name", "isara", NULL), "runs"), 1);
+    assert_true(json_equal(json_object_get(r, "test_overlap"), json_object_get(metrics, "test_overlap")));
+    assert_true(json_equal(json_object_get(r, "seeds"), json_object_get(metrics, "seeds")));
+    r = json_array_get(json_object_get(find(json_object_get(results, "arms"), "name", "steps", NULL), "runs"), 1);
+    assert_null(json_object_get(r, "test_overlap"));
+    json_decref(metrics);
+    json_decref(results);
+}
+
+/* As many alignments as arms have: an earlier round of one is its own arm, up to that round, and its attempts are not
+ * shown twice. */
+static void an_earlier_round_is_counted_up_to_it(void **state)
+{
+    (void)state;
+    json_t *json, *both;
+    struct buf shown = BUF_INIT;
+    char path[1300];
+    must_run(whole, &json);
+    run_arms("  - isara\n  - {name: first, round: 1}\n", &both);
+    const json_t *rounds = json_object_get(both, "rounds"), *was = json_object_get(json, "rounds");
+    assert_int_equal(json_array_size(rounds), 3);
+    assert_true(json_equal(json_array_get(rounds, 0), json_array_get(was, 0)));
+    assert_true(json_equal(json_array_get(rounds, 1), json_array_get(was, 1)));
+    json_object_set_new(json_array_get(rounds, 2), "arm", json_string("isara"));
+    assert_true(json_equal(json_array_get(rounds, 2), json_array_get(was, 0)));
+    snprintf(path, sizeof path, "%s/tables/attempts.csv", whole);
+    assert_int_equal(file_read(&shown, path, 1 << 20, NULL), 0);
+    assert_non_null(strstr(shown.data, "\nisara,"));
+    assert_null(strstr(shown.data, "\nfirst,"));
+    buf_free(&shown);
+    json_decref(json);
+    json_decref(both);
+}
+
 static void read_page(struct buf *page)
 {
     char path[1300];
@@ -369,6 +472,14 @@ static void the_page_says_what_it_rests_on(void **state)
         "href=\"#environment\"",
         "href=\"#terms\"",
         "href=\"#about\"",
+        "href=\"#power\">what these tests find at this number of questions",
+        "href=\"#contamination\">seeds and generated questions near a test question",
+        "href=\"#contamination\">what is counted, and what is not known of the base",
+        "href=\"#samples\">generated.jsonl, arms/*.jsonl and run.db in the run",
+        "href=\"#samples\">run.db, generated.jsonl and arms/*.jsonl",
+        "href=\"#rounds\">attempts, what was read of them, what was kept",
+        "href=\"#rounds\">from attempts to training rows",
+        "href=\"#table-reasons\"",
         "Scope. 1 base model (model), measured on the test set.",
         "Random seeds. There were 2: ",
         "Controls. No control was tuned",
@@ -603,12 +714,14 @@ int main(void)
         cmocka_unit_test(tunings_are_the_controls_of_an_alignment),
         cmocka_unit_test(numbers_are_those_of_the_answers),
         cmocka_unit_test(what_the_tests_could_have_found_stands_there),
+        cmocka_unit_test(what_arms_made_is_what_their_runs_have),
         cmocka_unit_test(answers_are_judged_that_are_there),
         cmocka_unit_test(the_page_says_what_it_rests_on),
         cmocka_unit_test(one_progress_line_is_of_the_whole),
         cmocka_unit_test(an_adapter_is_an_arm),
         cmocka_unit_test(an_alignment_over_blocks_is_done_once),
         cmocka_unit_test(an_alignment_begins_with_what_another_one_asked),
+        cmocka_unit_test(an_earlier_round_is_counted_up_to_it),
         cmocka_unit_test(comparisons_and_refusals_have_values_of_questions),
         cmocka_unit_test(what_was_taken_away_is_said_with_its_mend), /* the last: it breaks the directory */
     };

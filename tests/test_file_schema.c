@@ -22,7 +22,22 @@ static json_t *results_made_by_hand(void)
     struct report_beside beside[] = {
         {.control = "pretrained", .n = 6, .change = 0.5, .low = NAN, .high = NAN, .interval = "none", .dz = NAN},
         {.control = "other", .seeds_change = 0.25, .seeds_low = NAN, .seeds_high = NAN}};
-    struct report_arm_run run = {"model", 3, 12, 4, 2, jobs, 1};
+    struct report_overlap overlap = {0.7, 1, 1, 2, 2, 0};
+    struct report_arm_run run = {"model", 3, 12, 4, 2, jobs, 1, &overlap, 64};
+    struct report_reason reason = {"question_repeat", "question repeats a kept one", 3};
+    struct report_made made = {"isara",
+                               "model",
+                               1,
+                               {.number = 1,
+                                .attempts = 8,
+                                .parsed = 8,
+                                .kept = 5,
+                                .repeats = 3,
+                                .share = 0.625,
+                                .low = NAN,
+                                .high = NAN,
+                                .reasons = &reason,
+                                .n_reason = 1}};
     struct report_arm_of arm = {.name = "isara",
                                 .kind = "isara",
                                 .seeds = "",
@@ -61,7 +76,9 @@ static json_t *results_made_by_hand(void)
                                   .findings = &finding,
                                   .n_finding = 1,
                                   .power = &power,
-                                  .n_power = 1};
+                                  .n_power = 1,
+                                  .made = &made,
+                                  .n_made = 1};
     json_t *o = NULL;
     assert_int_equal(report_comparison_json(&c, &o, NULL), 0);
     json_decref(arm.options);
@@ -104,7 +121,8 @@ static void list_keys(json_t *v, struct key *keys, int *n)
 /* Is it of an object whose keys people choose? */
 static int is_free(const struct key *k)
 {
-    return json_object_get(k->object, "authors") || json_object_get(k->object, "stop");
+    return json_object_get(k->object, "authors") || json_object_get(k->object, "stop") ||
+           json_object_get(k->object, "question_repeat");
 }
 
 enum fault { OTHER_TYPE, TAKEN_AWAY, ONE_MORE };
@@ -141,7 +159,7 @@ static void every_fault_is_found(void **state)
         optional += !said_of(i, TAKEN_AWAY, &free, &count) && !free;
     }
     assert_true(count > 45);
-    assert_int_equal(optional, 3 + 9); /* of a run; of a control with questions */
+    assert_int_equal(optional, 5 + 9); /* of a run; of a control with questions */
 }
 
 static void items_of_lists_are_looked_at(void **state)

@@ -24,18 +24,15 @@ struct gathering {
 
 static int read_job(const struct experiment *x, const struct job *j, struct measured *m, struct error *err)
 {
-    char *directory = job_file(x, j, "eval"), *whole = job_file(x, j, NULL);
-    int rc = directory && whole ? 0 : error_set_nomem(err, 64, "a path");
+    char *directory = job_file(x, j, "eval");
+    int rc = directory ? 0 : error_set_nomem(err, 64, "a path");
     const struct measured_from from = {.directory = directory,
                                        .task = j->task,
                                        .threshold = json_number_value(json_object_get(j->canonical, "threshold")),
                                        .report = json_object_get(j->result, "report")};
-    if (!rc && (rc = measured_read(m, &from, err))) {
-        const struct error was = *err;
-        error_set(err, was.code, "%s; delete %s to have this job done anew", was.message, whole);
-    }
+    if (!rc && (rc = measured_read(m, &from, err)))
+        job_unread(x, j, err);
     mem_free(directory);
-    mem_free(whole);
     return rc;
 }
 

@@ -23,6 +23,15 @@ char *job_file(const struct experiment *x, const struct job *j, const char *name
     return buf_take(&b);
 }
 
+void job_unread(const struct experiment *x, const struct job *j, struct error *err)
+{
+    char *whole = job_file(x, j, NULL);
+    const struct error was = *err;
+    if (whole)
+        error_set(err, was.code, "%s; delete %s to have this job done anew", was.message, whole);
+    mem_free(whole);
+}
+
 static int hash_json(const json_t *value, char hash[65], struct error *err)
 {
     char *text = json_dumps(value, JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(17));

@@ -274,6 +274,8 @@ int asked_put(const struct experiment *x, const struct job *j, struct error *err
 int job_look(const struct experiment *x, struct job *j, struct error *err); /* sets done, result */
 int job_run(const struct experiment *x, struct job *j, struct error *err);
 char *job_file(const struct experiment *x, const struct job *j, const char *name); /* mem_free */
+/* Adds to an error about a file that it made how to have it again. */
+void job_unread(const struct experiment *x, const struct job *j, struct error *err);
 /* Of a finished alignment: the last round not above it that was tuned (0: none), the optimizer steps behind that one,
  * the pairs kept up to it. */
 int job_round(const struct job *align, int round);
@@ -283,9 +285,11 @@ long job_kept(const struct job *align, int round);
 int answers_write(const struct experiment *x, const struct job *from, const char *path, struct error *err);
 /* rows.c: the rows of a tuning, with so many real pairs. */
 int rows_write(const struct job *j, const char *path, int n_real, struct error *err);
-/* --- gather.c, results.c --- */
+/* --- gather.c, made.c, results.c --- */
 struct report_comparison;
 int gather_results(const struct experiment *x, struct report_comparison *c, struct error *err);
+/* What arms with alignments of their own made and kept; the arms' runs are there. */
+int gather_made(const struct experiment *x, struct report_comparison *c, struct error *err);
 /* findings.c: what the results of a tree say first, into it. */
 int findings_make(struct report_comparison *c, struct error *err);
 int experiment_results(const struct experiment *x, struct buf *text, json_t **json, struct error *err);

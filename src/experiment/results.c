@@ -88,6 +88,7 @@ static int fill(const struct experiment *x, struct report_comparison *c, struct 
         c->models[c->n_model] = s->models.items[c->n_model].name;
     for (int v = 0; v < x->variants.n && !rc; v++)
         rc = fill_arm(x, v, c, err);
+    rc = rc ? rc : gather_made(x, c, err);
     rc = rc ? rc : gather_results(x, c, err);
     return rc ? rc : findings_make(c, err);
 }

@@ -140,6 +140,11 @@ void align_result_free(struct align_result *r);
  * model, no seeds and no test set need be there, and nothing is changed. What method_align ends with is this. *out goes
  * to report_run_free, after an error too. */
 int method_results(const char *run_directory, struct report_run *out, struct error *err);
+/* Of these what is known before anything is measured: the rounds with their attempts, and the overlap with the test. */
+int method_rounds(const char *run_directory, struct report_run *out, struct error *err);
+/* Counts of one round more into those of several runs, whose list of reasons has room for all. Nearness, word pairs,
+ * steps, tokens and the model are of one run and not touched. */
+void method_add_round(struct report_round *sum, const struct report_round *one);
 
 /* What a run made, as other trainers' files have it, appended to out: seeds that the method was given (with_seeds),
  * then what was kept, each pair once; preferences: the last round's answers over the pretrained model's. */

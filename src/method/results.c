@@ -41,6 +41,40 @@ static double distinct_pairs(const struct recorded *d, struct error *err, int *r
     return n ? different / (double)n : NAN;
 }
 
+/* counts[SIFT_REASON_COUNT]; those that occurred, without what was kept. */
+static void list_reasons(const int *counts, struct report_round *x)
+{
+    x->n_reason = 0;
+    for (int i = 1; i < SIFT_REASON_COUNT; i++)
+        if (counts[i])
+            x->reasons[x->n_reason++] = (struct report_reason){sift_reason_name((enum sift_reason)i),
+                                                               sift_reason_text((enum sift_reason)i), counts[i]};
+}
+
+static void set_share(struct report_round *x)
+{
+    struct stats_interval w = stats_wilson(x->kept, x->attempts, 0.95);
+    x->share = x->attempts ? (double)x->kept / x->attempts : NAN;
+    x->low = w.low;
+    x->high = w.high;
+}
+
+void method_add_round(struct report_round *sum, const struct report_round *one)
+{
+    const struct report_round *both[] = {sum, one};
+    int counts[SIFT_REASON_COUNT] = {0};
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < both[k]->n_reason; i++)
+            counts[sift_reason_find(both[k]->reasons[i].name)] += both[k]->reasons[i].n;
+    list_reasons(counts, sum);
+    sum->number = one->number;
+    sum->attempts += one->attempts;
+    sum->parsed += one->parsed;
+    sum->kept += one->kept;
+    sum->repeats += one->repeats;
+    set_share(sum);
+}
+
 static void count_reasons(const struct recorded *d, struct report_round *x)
 {
     int counts[SIFT_REASON_COUNT] = {0};
@@ -53,10 +87,7 @@ static void count_reasons(const struct recorded *d, struct report_round *x)
         if (t->verdict.kept)
             f1 += t->verdict.f1;
     }
-    for (int i = 1; i < SIFT_REASON_COUNT; i++)
-        if (counts[i])
-            x->reasons[x->n_reason++] = (struct report_reason){sift_reason_name((enum sift_reason)i),
-                                                               sift_reason_text((enum sift_reason)i), counts[i]};
+    list_reasons(counts, x);
     x->repeats = counts[SIFT_QUESTION_REPEAT];
     x->parsed = x->attempts - counts[SIFT_ERROR] - counts[SIFT_QUESTION_EMPTY] - counts[SIFT_QUESTION_UNPARSED];
     x->nearest = x->kept ? f1 / x->kept : NAN;
@@ -65,17 +96,14 @@ static void count_reasons(const struct recorded *d, struct report_round *x)
 static int fill_round(struct recorded *d, int t, const struct run_round *round, struct report_run *r, struct error *err)
 {
     struct report_round *x = &r->rounds[r->n_round];
-    struct stats_interval w = stats_wilson(round->kept, round->attempts, 0.95);
     *x = (struct report_round){.number = t,
                                .attempts = round->attempts,
                                .kept = round->kept,
-                               .share = round->attempts ? (double)round->kept / round->attempts : NAN,
-                               .low = w.low,
-                               .high = w.high,
                                .steps = round->steps,
                                .reasons = arena_alloc(&r->arena, SIFT_REASON_COUNT * sizeof *x->reasons)};
     if (!x->reasons)
         return error_set_nomem(err, SIFT_REASON_COUNT * sizeof *x->reasons, "results");
+    set_share(x);
     memcpy(x->model_sha256, round->model_sha256, sizeof x->model_sha256);
     int rc = recorded_round(d, t, round->attempts, err);
     if (rc)
@@ -372,15 +400,36 @@ static int results_fill(struct report_run *r, struct run *run, struct error *err
     return rc;
 }
 
-int method_results(const char *run_directory, struct report_run *out, struct error *err)
+static int rounds_fill(struct report_run *r, struct run *run, struct error *err)
+{
+    struct recorded d;
+    int rc = recorded_read(&d, run, err);
+    rc = rc ? rc : fill_facts(&d, r, err);
+    rc = rc ? rc : fill_rounds(&d, r, err);
+    recorded_free(&d);
+    return rc;
+}
+
+static int read_run(const char *run_directory, int (*fill)(struct report_run *r, struct run *run, struct error *err),
+                    struct report_run *out, struct error *err)
 {
     struct run *run = NULL;
     *out = (struct report_run){0};
     int rc = run_open_readonly(&run, run_directory, err);
     rc = rc ? rc : run_check(run, &(struct run_bounds){.reason = sift_reason_find}, err);
-    rc = rc ? rc : results_fill(out, run, err);
+    rc = rc ? rc : fill(out, run, err);
     run_close(run);
     return rc;
+}
+
+int method_results(const char *run_directory, struct report_run *out, struct error *err)
+{
+    return read_run(run_directory, results_fill, out, err);
+}
+
+int method_rounds(const char *run_directory, struct report_run *out, struct error *err)
+{
+    return read_run(run_directory, rounds_fill, out, err);
 }
 
 static int write_out(const char *directory, struct align_result *result, struct error *err)

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/error.h"
+#include "report/report.h"
 
 #include <jansson.h>
 
@@ -54,6 +55,22 @@ struct report_arm_run { /* a variant with a model and a random seed */
     int round;        /* whose model was measured; -1: none of an alignment, 0: it tuned nothing */
     const char **jobs;
     int n_job; /* hashes */
+    /* of an alignment of its own: with the test; the pairs it was given; NULL: it has none */
+    const struct report_overlap *overlap;
+    int n_seed;
+};
+/* What the alignments of an arm with a model made in a round, over the random seeds: counts and reasons, and the share
+ * kept; nothing else of the round. */
+struct report_made {
+    const char *arm, *model;
+    int n_run; /* random seeds whose alignment had the round */
+    struct report_round round;
+};
+/* An attempt of an arm's alignment with the first random seed: of each reason the first one. */
+struct report_shown {
+    const char *arm, *model;
+    unsigned long long random_seed;
+    struct report_attempt attempt;
 };
 struct report_arm_of {
     const char *name, *kind, *seeds, *as; /* seeds: category or ""; as: NULL: none */
@@ -78,6 +95,10 @@ struct report_comparison {
     int n_finding;
     struct report_power *power;
     int n_power;
+    struct report_made *made; /* by arm, model, round */
+    int n_made;
+    struct report_shown *shown; /* of alignments that several arms share under the first of them */
+    int n_shown;
 };
 /* Entries of the list from i on that are of the same model, test and metric. */
 int report_metric_size(const struct report_comparison *c, int i);

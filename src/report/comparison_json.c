@@ -27,6 +27,10 @@ static json_t *run_json(const struct report_arm_run *r)
     if (r->round >= 0)
         json_object_set_new(o, "round", json_integer(r->round));
     json_object_set_new(o, "jobs", texts(r->jobs, r->n_job));
+    if (r->overlap) {
+        json_object_set_new(o, "seeds", json_integer(r->n_seed));
+        json_object_set_new(o, "test_overlap", report_overlap_json(r->overlap));
+    }
     return o;
 }
 
@@ -87,6 +91,15 @@ static json_t *finding_json(const struct report_finding *f)
                      f->n_better);
 }
 
+static json_t *made_json(const struct report_made *m)
+{
+    json_t *o = report_round_json(&m->round);
+    json_object_set_new(o, "arm", json_string(m->arm));
+    json_object_set_new(o, "model", json_string(m->model));
+    json_object_set_new(o, "n_seeds", json_integer(m->n_run));
+    return o;
+}
+
 static json_t *power_json(const struct report_power *p)
 {
     return json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:o}", "metric", p->of->metric, "model", p->of->model, "test",
@@ -97,7 +110,7 @@ static json_t *power_json(const struct report_power *p)
 int report_comparison_json(const struct report_comparison *c, json_t **out, struct error *err)
 {
     json_t *seeds = json_array(), *arms = json_array(), *list = json_array(), *findings = json_array(),
-           *power = json_array();
+           *power = json_array(), *rounds = json_array();
     for (int i = 0; i < c->n_random_seed; i++)
         json_array_append_new(seeds, json_integer((json_int_t)c->random_seeds[i]));
     for (int i = 0; i < c->n_arm; i++)
@@ -108,9 +121,11 @@ int report_comparison_json(const struct report_comparison *c, json_t **out, stru
         json_array_append_new(findings, finding_json(&c->findings[i]));
     for (int i = 0; i < c->n_power; i++)
         json_array_append_new(power, power_json(&c->power[i]));
-    *out = json_pack("{s:s, s:s, s:O?, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "experiment", c->name, "sha256", c->sha256,
-                     "about", c->about, "random_seeds", seeds, "models", texts(c->models, c->n_model), "controls",
-                     texts(c->controls, c->n_control), "arms", arms, "findings", findings, "power", power, "results",
-                     list);
+    for (int i = 0; i < c->n_made; i++)
+        json_array_append_new(rounds, made_json(&c->made[i]));
+    *out = json_pack("{s:s, s:s, s:O?, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "experiment", c->name, "sha256",
+                     c->sha256, "about", c->about, "random_seeds", seeds, "models", texts(c->models, c->n_model),
+                     "controls", texts(c->controls, c->n_control), "arms", arms, "findings", findings, "power", power,
+                     "rounds", rounds, "results", list);
     return *out ? 0 : error_set_nomem(err, 4096, "results");
 }

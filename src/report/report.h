@@ -220,6 +220,8 @@ void report_elsewhere_text(const struct report_run *r, struct buf *out);
 void report_run_text(const struct report_run *r, struct buf *out);
 /* metrics.json; a new object. */
 int report_run_json(const struct report_run *r, json_t **out, struct error *err);
+/* What metrics.json says of a round in numbers of attempts. */
+json_t *report_round_json(const struct report_round *x);     /* NULL when out of memory */
 json_t *report_overlap_json(const struct report_overlap *o); /* as there; NULL when out of memory */
 
 #endif

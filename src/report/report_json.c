@@ -77,16 +77,24 @@ static json_t *arm_json(const struct report_arm *x)
     return o;
 }
 
-static json_t *round_json(const struct report_round *x)
+json_t *report_round_json(const struct report_round *x)
 {
     json_t *reasons = json_object();
     for (int i = 0; i < x->n_reason; i++)
         json_object_set_new(reasons, x->reasons[i].name, json_integer(x->reasons[i].n));
-    return json_pack("{s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:i, s:s}", "round", x->number,
-                     "attempts", x->attempts, "questions_parsed", x->parsed, "kept", x->kept, "share", real(x->share),
-                     "share_low", real(x->low), "share_high", real(x->high), "reasons", reasons, "repeats", x->repeats,
-                     "mean_nearest_f1_of_kept", real(x->nearest), "distinct_word_pairs_of_kept", real(x->pairs),
-                     "steps", (int)x->steps, "model_sha256", x->model_sha256);
+    return json_pack("{s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:i}", "round", x->number, "attempts", x->attempts,
+                     "questions_parsed", x->parsed, "kept", x->kept, "share", real(x->share), "share_low", real(x->low),
+                     "share_high", real(x->high), "reasons", reasons, "repeats", x->repeats);
+}
+
+static json_t *round_json(const struct report_round *x)
+{
+    json_t *o = report_round_json(x);
+    json_object_set_new(o, "mean_nearest_f1_of_kept", real(x->nearest));
+    json_object_set_new(o, "distinct_word_pairs_of_kept", real(x->pairs));
+    json_object_set_new(o, "steps", json_integer(x->steps));
+    json_object_set_new(o, "model_sha256", json_string(x->model_sha256));
+    return o;
 }
 
 static json_t *family_json(const struct report_family *f)

@@ -20,7 +20,10 @@ void sections_tax(struct document *d, const struct report_run *r);              
 void sections_limits(struct document *d, const struct report_run *r);                   /* sections_limits.c */
 void sections_people(struct document *d, const struct report_run *r);                   /* sections_people.c */
 void report_comparison_document(struct document *d, const struct report_comparison *c); /* sections_experiment.c */
-void sections_power(struct document *d, const struct report_comparison *c);             /* sections_controls.c */
+void sections_power_of_arms(struct document *d, const struct report_comparison *c);     /* sections_controls.c */
+void sections_attempts_of_arms(struct document *d, const struct report_comparison *c);  /* sections_samples.c */
+void sections_rounds_of_arms(struct document *d, const struct report_comparison *c);    /* sections_rounds.c */
+void sections_overlap_of_arms(struct document *d, const struct report_comparison *c);   /* sections_account.c */
 void sections_terms(struct document *d);                                                /* sections_limits.c */
 void sections_grounds(struct document *d, const struct report_comparison *c);           /* sections_grounds.c */
 void sections_stated(struct document *d, const json_t *about);           /* sections_about.c: of an experiment */

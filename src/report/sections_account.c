@@ -33,6 +33,10 @@ enum {
     N_FACT_COLUMN = (int)(sizeof fact_columns / sizeof *fact_columns)
 };
 
+static const char overlap_title[] = "Overlap with the test set";
+static const char of_the_base[] =
+    "Whether the pretrained model's own training had the test questions is not known to this program";
+
 static void overlap_section(struct document *d, const struct report_run *r)
 {
     const struct report_overlap *o = &r->overlap;
@@ -45,7 +49,7 @@ static void overlap_section(struct document *d, const struct report_run *r)
                   {"generated questions near a test question", o->generated},
                   {"of these left out of the method", o->left_out},
                   {"of these kept and trained on", o->kept}};
-    struct section *s = document_section(d, "contamination", "Overlap with the test set");
+    struct section *s = document_section(d, "contamination", overlap_title);
     struct table *t = section_table(s, "overlap", "Overlap", overlap_columns, N_OVERLAP_COLUMN);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         struct table_row *row = table_add(t);
@@ -54,10 +58,59 @@ static void overlap_section(struct document *d, const struct report_run *r)
         if (row)
             row->marked = o->kept > 0 && i == sizeof counts / sizeof *counts - 1;
     }
-    table_note(t,
-               "near: a ROUGE-L F1 above %g with a test question. Whether the pretrained model's own training had "
-               "the test questions is not known to this program",
-               o->threshold);
+    table_note(t, "near: a ROUGE-L F1 above %g with a test question. %s", o->threshold, of_the_base);
+}
+
+static const struct column arm_columns[] = {
+    {"arm", "arm", COLUMN_TEXT, 0},
+    {"model", "model", COLUMN_TEXT, 0},
+    {"random_seed", "random seed", COLUMN_COUNT, 0},
+    {"seeds", "seeds", COLUMN_COUNT, 0},
+    {"seeds_near", "test questions among them", COLUMN_COUNT, 0},
+    {"seeds_left_out", "of these left out", COLUMN_COUNT, 0},
+    {"threshold", "F1 that is near, above", COLUMN_NUMBER, 2},
+    {"generated", "generated questions near one", COLUMN_COUNT, 0},
+    {"left_out", "of these left out", COLUMN_COUNT, 0},
+    {"kept", "of these kept and trained on", COLUMN_COUNT, 0},
+};
+enum { N_ARM_COLUMN = (int)(sizeof arm_columns / sizeof *arm_columns) };
+
+static void overlap_row(struct table *t, const char *arm, const struct report_arm_run *run)
+{
+    const struct report_overlap *o = run->overlap;
+    struct table_row *row = table_add(t);
+    row_text(row, arm);
+    row_text(row, run->model);
+    row_number(row, (double)run->random_seed);
+    row_number(row, run->n_seed);
+    row_number(row, o->seeds);
+    row_number(row, o->seeds_left_out);
+    row_number(row, o->threshold);
+    row_number(row, o->generated);
+    row_number(row, o->left_out);
+    row_number(row, o->kept);
+    if (row)
+        row->marked = o->kept > 0;
+}
+
+void sections_overlap_of_arms(struct document *d, const struct report_comparison *c)
+{
+    struct section *s = document_section(d, "contamination", overlap_title);
+    struct table *t = NULL;
+    section_text(s,
+                 "No arm is to learn what it is tested on: seeds, pairs and generated questions are held against the "
+                 "questions of all tests, and those that are test questions, or were generated near one, are left "
+                 "out unless an arm's settings say keep-test-overlap. %s.",
+                 of_the_base);
+    for (int a = 0; a < c->n_arm; a++)
+        for (int i = 0; i < c->arms[a].n_run; i++) {
+            if (!c->arms[a].runs[i].overlap)
+                continue;
+            t = t ? t : section_table(s, "overlap", "Overlap, by arm that aligns", arm_columns, N_ARM_COLUMN);
+            overlap_row(t, c->arms[a].name, &c->arms[a].runs[i]);
+        }
+    table_note(t, "near: a ROUGE-L F1 with a test question above the one that the arm's settings say; of all rounds of "
+                  "the alignment");
 }
 
 static const struct column elsewhere_columns[] = {

@@ -88,7 +88,7 @@ static const struct checked points[] = {
     {"scope and framing", "intended contribution clear", 0, NULL, NULL, NULL, "contribution"},
     {"scope and framing", "engagement with prior work", 0, NULL, NULL, NULL, "prior_work"},
     {"artifacts", "code released", 0, "environment", "the program's version and commit; it is free software (Apache-2.0)", NULL, NULL},
-    {"artifacts", "data released", 0, "samples", "generated.jsonl, arms/*.jsonl and run.db beside this report", NULL, NULL},
+    {"artifacts", "data released", 0, "samples", "generated.jsonl, arms/*.jsonl and run.db in the run's directory", NULL, NULL},
     {"artifacts", "environment specified", 0, "environment", "build, machine and SHA-256 of every input", NULL, NULL},
     {"artifacts", "reproduction instructions", 0, "environment", "one command", NULL, NULL},
     {"statistical methodology", "confidence intervals or error bars", MEASURED, "results", "95 % beside every share and change", nothing_measured, NULL},

@@ -94,7 +94,7 @@ static const struct column metric_columns[] = {
 enum { N_METRIC_COLUMN = (int)(sizeof metric_columns / sizeof *metric_columns) };
 
 /* Of an experiment: each test's own stands beside its change. */
-void sections_power(struct document *d, const struct report_comparison *c)
+void sections_power_of_arms(struct document *d, const struct report_comparison *c)
 {
     if (!c->n_power)
         return;

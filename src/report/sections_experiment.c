@@ -294,8 +294,11 @@ void report_comparison_document(struct document *d, const struct report_comparis
     findings_section(d, c);
     tests_section(d, c);
     metric_sections(d, c);
-    sections_power(d, c);
+    sections_power_of_arms(d, c);
+    sections_attempts_of_arms(d, c);
+    sections_rounds_of_arms(d, c);
     arms_section(d, c);
+    sections_overlap_of_arms(d, c);
     sections_grounds(d, c);
     sections_stated(d, c->about);
     sections_checklist_of_experiment(d, c);

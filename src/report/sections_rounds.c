@@ -25,6 +25,26 @@ enum {
     N_REASON_COLUMN = (int)(sizeof reason_columns / sizeof *reason_columns)
 };
 
+static const char rounds_title[] = "Rounds: what was made and kept", reasons_title[] = "Why attempts were not kept";
+static const char round_note[] = "share kept with Wilson's 95 % interval";
+
+static void put_counts(struct table_row *row, const struct report_round *x)
+{
+    row_number(row, x->attempts);
+    row_number(row, x->parsed);
+    row_number(row, x->kept);
+    row_interval(row, x->share, x->low, x->high);
+    row_number(row, x->repeats);
+}
+
+static void put_reason(struct table_row *row, const struct report_round *x, int reason)
+{
+    row_number(row, x->number);
+    row_text(row, x->reasons[reason].name);
+    row_text(row, x->reasons[reason].text);
+    row_number(row, x->reasons[reason].n);
+}
+
 static void rounds_table(struct section *s, const struct report_run *r)
 {
     struct table *t = section_table(s, "rounds", "Rounds", round_columns, N_ROUND_COLUMN);
@@ -32,18 +52,16 @@ static void rounds_table(struct section *s, const struct report_run *r)
         const struct report_round *x = &r->rounds[i];
         struct table_row *row = table_add(t);
         row_number(row, x->number);
-        row_number(row, x->attempts);
-        row_number(row, x->parsed);
-        row_number(row, x->kept);
-        row_interval(row, x->share, x->low, x->high);
-        row_number(row, x->repeats);
+        put_counts(row, x);
         row_number(row, x->nearest);
         row_number(row, x->pairs);
         row_number(row, (double)x->steps);
         row_text(row, x->model_sha256);
     }
-    table_note(t, "share kept with Wilson's 95 %% interval; nearness: of the kept, mean ROUGE-L F1 with the nearest "
-                  "earlier question; different word pairs: of the kept questions, those among all their word pairs");
+    table_note(t,
+               "%s; nearness: of the kept, mean ROUGE-L F1 with the nearest earlier question; different word pairs: of "
+               "the kept questions, those among all their word pairs",
+               round_note);
     table_note(t, "%d kept pairs from %d seeds, %.2f times as many", r->kept, r->n_given, r->scaling);
     if (r->novelty_ran_out)
         table_note(t, "round %d kept too few of its attempts (stop-novelty %g): nothing was tuned in it",
@@ -52,14 +70,10 @@ static void rounds_table(struct section *s, const struct report_run *r)
 
 static void reasons_table(struct section *s, const struct report_run *r)
 {
-    struct table *t = section_table(s, "reasons", "Why attempts were not kept", reason_columns, N_REASON_COLUMN);
+    struct table *t = section_table(s, "reasons", reasons_title, reason_columns, N_REASON_COLUMN);
     for (int i = 0; i < r->n_round; i++)
         for (int k = 0; k < r->rounds[i].n_reason; k++) {
-            struct table_row *row = table_add(t);
-            row_number(row, r->rounds[i].number);
-            row_text(row, r->rounds[i].reasons[k].name);
-            row_text(row, r->rounds[i].reasons[k].text);
-            row_number(row, r->rounds[i].reasons[k].n);
+            put_reason(table_add(t), &r->rounds[i], k);
         }
 }
 
@@ -99,9 +113,62 @@ void sections_rounds(struct document *d, const struct report_run *r)
 {
     if (!r->n_round)
         return;
-    struct section *s = document_section(d, "rounds", "Rounds: what was made and kept");
+    struct section *s = document_section(d, "rounds", rounds_title);
     rounds_table(s, r);
     rounds_figure(s, r);
     novelty_figure(s, r);
     reasons_table(s, r);
+}
+
+static const struct column made_columns[] = {
+    {"arm", "arm", COLUMN_TEXT, 0},
+    {"model", "model", COLUMN_TEXT, 0},
+    {"round", "round", COLUMN_COUNT, 0},
+    {"seeds", "random seeds", COLUMN_COUNT, 0},
+    {"attempts", "attempts", COLUMN_COUNT, 0},
+    {"questions", "questions read", COLUMN_COUNT, 0},
+    {"kept", "kept", COLUMN_COUNT, 0},
+    {"share", "share kept", COLUMN_SHARE, 1},
+    {"repeats", "repeats", COLUMN_COUNT, 0},
+};
+static const struct column arm_reason_columns[] = {
+    {"arm", "arm", COLUMN_TEXT, 0},
+    {"model", "model", COLUMN_TEXT, 0},
+    {"round", "round", COLUMN_COUNT, 0},
+    {"reason", "reason", COLUMN_TEXT, 0},
+    {"text", "what it means", COLUMN_TEXT, 0},
+    {"n", "attempts", COLUMN_COUNT, 0},
+};
+enum {
+    N_MADE_COLUMN = (int)(sizeof made_columns / sizeof *made_columns),
+    N_ARM_REASON_COLUMN = (int)(sizeof arm_reason_columns / sizeof *arm_reason_columns)
+};
+
+void sections_rounds_of_arms(struct document *d, const struct report_comparison *c)
+{
+    if (!c->n_made)
+        return;
+    struct section *s = document_section(d, "rounds", rounds_title);
+    struct table *t = section_table(s, "rounds", "Rounds of every arm", made_columns, N_MADE_COLUMN);
+    for (int i = 0; i < c->n_made; i++) {
+        const struct report_made *m = &c->made[i];
+        struct table_row *row = table_add(t);
+        row_text(row, m->arm);
+        row_text(row, m->model);
+        row_number(row, m->round.number);
+        row_number(row, m->n_run);
+        put_counts(row, &m->round);
+    }
+    table_note(t,
+               "arms that align, up to the round that was measured; the random seeds' attempts are counted together; "
+               "%s",
+               round_note);
+    t = section_table(s, "reasons", reasons_title, arm_reason_columns, N_ARM_REASON_COLUMN);
+    for (int i = 0; i < c->n_made; i++)
+        for (int k = 0; k < c->made[i].round.n_reason; k++) {
+            struct table_row *row = table_add(t);
+            row_text(row, c->made[i].arm);
+            row_text(row, c->made[i].model);
+            put_reason(row, &c->made[i].round, k);
+        }
 }

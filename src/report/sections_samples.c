@@ -71,20 +71,24 @@ static void pairs_table(struct section *s, const struct report_run *r)
     table_note(t, "the first questions of the set, not chosen; every arm's answers are in arms/");
 }
 
+static const char attempts_title[] = "Attempts, kept and rejected";
+
+static void put_attempt(struct table_row *row, const struct report_attempt *x)
+{
+    char id[40];
+    snprintf(id, sizeof id, "r%d-a%d", x->round, x->index);
+    row_text(row, id);
+    row_link(row, x->reason, "reasons");
+    row_text(row, x->question);
+    row_text(row, x->answer);
+    row_number(row, x->f1);
+}
+
 static void attempts_table(struct section *s, const struct report_run *r)
 {
-    struct table *t = section_table(s, "attempts", "Attempts, kept and rejected", attempt_columns, N_ATTEMPT_COLUMN);
-    for (int i = 0; i < r->n_attempt; i++) {
-        const struct report_attempt *x = &r->attempts[i];
-        struct table_row *row = table_add(t);
-        char id[40];
-        snprintf(id, sizeof id, "r%d-a%d", x->round, x->index);
-        row_text(row, id);
-        row_link(row, x->reason, "reasons");
-        row_text(row, x->question);
-        row_text(row, x->answer);
-        row_number(row, x->f1);
-    }
+    struct table *t = section_table(s, "attempts", attempts_title, attempt_columns, N_ATTEMPT_COLUMN);
+    for (int i = 0; i < r->n_attempt; i++)
+        put_attempt(table_add(t), &r->attempts[i]);
     table_note(t, "of each round and reason the first %d, not chosen; all are in round-*/generated.jsonl",
                REPORT_EXAMPLES);
 }
@@ -100,4 +104,34 @@ void sections_samples(struct document *d, const struct report_run *r)
         pairs_table(s, r);
     if (r->n_attempt)
         attempts_table(s, r);
+}
+
+static const struct column shown_columns[] = {
+    {"arm", "arm", COLUMN_TEXT, 0},
+    {"model", "model", COLUMN_TEXT, 0},
+    {"random_seed", "random seed", COLUMN_COUNT, 0},
+    {"id", "attempt", COLUMN_TEXT, 0},
+    {"reason", "reason", COLUMN_TEXT, 0},
+    {"question", "question", COLUMN_TEXT, 0},
+    {"answer", "answer", COLUMN_TEXT, 0},
+    {"nearest_f1", "nearness", COLUMN_NUMBER, 3},
+};
+enum { N_SHOWN_COLUMN = (int)(sizeof shown_columns / sizeof *shown_columns) };
+
+void sections_attempts_of_arms(struct document *d, const struct report_comparison *c)
+{
+    if (!c->n_shown)
+        return;
+    struct section *s = document_section(d, "samples", "Samples");
+    struct table *t = section_table(s, "attempts", attempts_title, shown_columns, N_SHOWN_COLUMN);
+    for (int i = 0; i < c->n_shown; i++) {
+        struct table_row *row = table_add(t);
+        row_text(row, c->shown[i].arm);
+        row_text(row, c->shown[i].model);
+        row_number(row, (double)c->shown[i].random_seed);
+        put_attempt(row, &c->shown[i].attempt);
+    }
+    table_note(t, "of every arm that aligns and of each reason the first attempt with the first random seed, not "
+                  "chosen; an alignment that several arms share stands under the first of them; all attempts are in "
+                  "work/*/run/round-*/generated.jsonl");
 }
