@@ -12,6 +12,21 @@
 
 enum { MOST_KEY = 1000 };
 
+static struct report_reason reason = {"question_repeat", "question repeats a kept one", 3};
+static struct report_made made = {"isara",
+                                  "model",
+                                  1,
+                                  {.number = 1,
+                                   .attempts = 8,
+                                   .parsed = 8,
+                                   .kept = 5,
+                                   .repeats = 3,
+                                   .share = 0.625,
+                                   .low = NAN,
+                                   .high = NAN,
+                                   .reasons = &reason,
+                                   .n_reason = 1}};
+
 /* One arm beside two controls, of which one has values of questions. */
 static json_t *results_made_by_hand(void)
 {
@@ -24,20 +39,6 @@ static json_t *results_made_by_hand(void)
         {.control = "other", .seeds_change = 0.25, .seeds_low = NAN, .seeds_high = NAN}};
     struct report_overlap overlap = {0.7, 1, 1, 2, 2, 0};
     struct report_arm_run run = {"model", 3, 12, 4, 2, jobs, 1, &overlap, 64};
-    struct report_reason reason = {"question_repeat", "question repeats a kept one", 3};
-    struct report_made made = {"isara",
-                               "model",
-                               1,
-                               {.number = 1,
-                                .attempts = 8,
-                                .parsed = 8,
-                                .kept = 5,
-                                .repeats = 3,
-                                .share = 0.625,
-                                .low = NAN,
-                                .high = NAN,
-                                .reasons = &reason,
-                                .n_reason = 1}};
     struct report_arm_of arm = {.name = "isara",
                                 .kind = "isara",
                                 .seeds = "",
