@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -263,6 +264,27 @@ static void a_full_disk_is_said(void **state)
     run_close(r);
 }
 
+/* What the log needs beside itself; a limit on the size of files stands for the disk. */
+static void no_room_for_the_index_of_the_log_is_a_full_disk(void **state)
+{
+    (void)state;
+    const char *dir = check_tmpdir("run_index");
+    struct run *r;
+    struct error err = {0, ""};
+    struct rlimit before, limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    limit = before;
+    limit.rlim_cur = 8192;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    int rc = open_run(&r, dir, 2, "x", 0, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(rc, ERROR_IO);
+    assert_non_null(strstr(err.message, "run.db: the disk is full; make room and run the same command again"));
+    assert_int_equal(open_run(&r, dir, 2, "x", 0, &err), 0);
+    run_close(r);
+}
+
 static void another_file_is_no_journal(void **state)
 {
     (void)state;
@@ -295,6 +317,7 @@ int main(void)
         cmocka_unit_test(a_second_process_is_refused_while_the_first_lives),
         cmocka_unit_test(rows_come_back_as_they_were_put_even_after_a_kill),
         cmocka_unit_test(a_full_disk_is_said),
+        cmocka_unit_test(no_room_for_the_index_of_the_log_is_a_full_disk),
         cmocka_unit_test(what_is_rolled_back_is_as_it_was),
         cmocka_unit_test(settings_are_compared_from_both_sides),
         cmocka_unit_test(another_file_is_no_journal),

@@ -3,14 +3,22 @@
 #include "run/parts.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
+
+/* SQLITE_FULL says it of the database and its log alone; of the log's index, or beyond a quota, the system does. */
+static int is_full(struct run *r, int code, int why)
+{
+    return code == SQLITE_FULL || sqlite3_extended_errcode(r->db) == SQLITE_IOERR_SHMSIZE ||
+           (code == SQLITE_IOERR && (why == ENOSPC || why == EDQUOT));
+}
 
 int run_sqlite_error(struct run *r, const char *what, struct error *err)
 {
-    int code = r->db ? sqlite3_errcode(r->db) & 0xff : SQLITE_NOMEM;
+    int code = r->db ? sqlite3_errcode(r->db) & 0xff : SQLITE_NOMEM, why = r->db ? sqlite3_system_errno(r->db) : 0;
     if (code == SQLITE_NOMEM)
         return error_set_nomem(err, 0, "SQLite");
-    if (code == SQLITE_FULL)
+    if (is_full(r, code, why))
         return error_set(err, ERROR_IO, "%s: the disk is full; make room and run the same command again", r->db_path);
     if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT || code == SQLITE_ERROR || code == SQLITE_TOOBIG ||
         code == SQLITE_FORMAT)
