@@ -3,7 +3,6 @@
 #include "run/parts.h"
 
 #include <errno.h>
-#include <string.h>
 #include <unistd.h>
 
 /* SQLITE_FULL says it of the database and its log alone; of the log's index, or beyond a quota, the system does. */
