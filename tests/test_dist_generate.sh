@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# isara generate, score and embed by 2 and 3 processes under MPI write the bytes of one process; stopped by a signal to one rank or killed, a run goes on with
-# another number of them; a rank that reads another model ends all with one line.
+# isara generate, score and embed by 2 and 3 processes under MPI write the bytes of one process; without room on the disk, killed or stopped by a signal to one
+# rank, a run goes on with another number of them; a rank that reads another model ends all with one line.
 set -u
 . tests/ranks.sh
 mpi=$(mpis | head -n 1) launch=$(launcher $mpi) program=$(program $mpi)
@@ -34,21 +34,28 @@ for verb in score embed; do
   cmp "$tmp/$verb-alone" "$tmp/$verb-3" || say "$verb, 3 ranks: $(tail -3 "$tmp/log")"
 done
 
-# Killed with 3 ranks, stopped by a signal to one of 2, on with one process: nothing that was written is lost or done otherwise.
-long="generate --model $model --input $tmp/long.jsonl --num-beams 2 --output $tmp/long"
-cat models/seeds.jsonl models/seeds.jsonl | awk '{ sub(/}$/, ", \"max_new_tokens\": " 4 + NR "}"); print }' >"$tmp/long.jsonl"
-$ISARA ${long/%long/whole} --threads 1 >/dev/null 2>&1
-end() { # SIGNAL LINES: to the last rank, once so many records are written
-  for i in $(seq 800); do [ "$(cat "$tmp/long.partial" 2>/dev/null | wc -l)" -gt $2 ] && break; sleep 0.01; done
-  kill -$1 "$(rank_pid 1 "--output $tmp/long")"; }
+# With 2 ranks on a disk that is full, killed with 3, stopped by a signal to one of 2, on with one process: nothing that was written is lost or done otherwise.
+disk 8k && full=yes || full=
+long="generate --model $model --input $tmp/long.jsonl --num-beams 2 --output $tmp/disk/long"
+awk '{ sub(/}$/, ", \"max_new_tokens\": " 4 + NR "}"); print }' models/seeds.jsonl >"$tmp/long.jsonl"
+$ISARA ${long/%disk\/long/whole} --threads 1 >/dev/null 2>&1
+if [ -n "$full" ]; then
+  ranks 2 $long >"$tmp/log" 2>&1; rc=$?
+  [ $rc = 74 ] && [ -s "$tmp/disk/long.partial" ] || say "a full disk: exit code $rc, left are $(ls "$tmp/disk")"
+  one_line "a full disk" "rank 0 on $(uname -n): .*long.partial: .*No space left"
+  disk 10m
+fi
+end() { # SIGNAL: to rank 1, once five more records are written
+  until_lines $(($(lines "$tmp/disk/long.partial") + 5)) "$tmp/disk/long.partial" $pid
+  kill -$1 "$(rank_pid 1 "--output $tmp/disk/long")"; }
 ranks 3 $long >"$tmp/log" 2>&1 & pid=$!
-end KILL 5; wait $pid 2>/dev/null
+end KILL; wait $pid 2>/dev/null
 ranks 2 $long >"$tmp/log" 2>&1 & pid=$!
-end TERM $(($(wc -l <"$tmp/long.partial") + 5)); wait $pid; rc=$?
+end TERM; wait $pid; rc=$?
 [ $rc = 75 ] || say "SIGTERM to one of two ranks: exit code $rc, $(cat "$tmp/log")"
 $ISARA $long --threads 1 >"$tmp/log" 2>&1
-cmp "$tmp/long" "$tmp/whole" || say "killed at 3 ranks, stopped at 2, on with one process: $(tail -3 "$tmp/log")"
-grep -q "[1-9][0-9]* of 128 records are already done" "$tmp/log" || say "nothing was written: $(cat "$tmp/log")"
+cmp "$tmp/disk/long" "$tmp/whole" || say "a full disk with 2 ranks, killed at 3, stopped at 2, on with one process: $(tail -3 "$tmp/log")"
+grep -q "[1-9][0-9]* of 64 records are already done" "$tmp/log" || say "nothing was written: $(cat "$tmp/log")"
 
 # What fails on a rank is told once, by its name.
 cp -r $model "$tmp/same"; cp -r models/miniature-small "$tmp/other"; sed -i 's/"max_new_tokens": *[0-9]*/"max_new_tokens": 7/; s/}$/, "x": 1}/' "$tmp/other/config.json"
