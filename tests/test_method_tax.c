@@ -4,6 +4,7 @@
 #include "tests/check.h"
 #include "tests/tiny_align.h"
 
+#include "base/hash.h"
 #include "eval/eval.h"
 #include "eval/measured.h"
 #include "io/file.h"
@@ -260,7 +261,7 @@ static void evaluations_beside_it_are_read(void **state)
 static void files_that_are_named_are_measured(void **state)
 {
     (void)state;
-    char general[1300], xstest[1300], run[1300], journal[1500];
+    char general[1300], xstest[1300], run[1300], journal[1500], hex[65];
     struct align_options o;
     struct align_result result;
     struct report_run r;
@@ -272,12 +273,18 @@ static void files_that_are_named_are_measured(void **state)
     snprintf(run, sizeof run, "%s/named", tiny.root);
     double base = evaluate("z", "perplexity", tiny.model, general, "nll");
     one_round(&o, run);
-    o.general = general;
-    o.over_refusal = xstest;
     o.answer.num_beams = 1;
-    tiny_align(&o, 1, &result);
-    align_result_free(&result);
+    for (int named = 0; named < 2; named++) { /* a run that was finished without them, too */
+        o.general = named ? general : NULL;
+        o.over_refusal = named ? xstest : NULL;
+        tiny_align(&o, 1, &result);
+        align_result_free(&result);
+    }
     assert_int_equal(method_results(run, &r, &err), 0);
+    assert_string_equal(report_fact_find(&r.manifest, "general.path"), general);
+    assert_string_equal(report_fact_find(&r.manifest, "over_refusal.path"), xstest);
+    assert_int_equal(sha256_file(xstest, hex, NULL), 0);
+    assert_string_equal(report_fact_find(&r.manifest, "over_refusal.sha256"), hex);
     near(find(&r, "nll", "pretrained")->value, base);
     assert_true(fabs(find(&r, "nll", "round-1")->change) > 1e-6);
     assert_int_equal(find(&r, "over_refusal", "pretrained")->n, 2);

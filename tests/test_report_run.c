@@ -198,12 +198,11 @@ static void facts_are_readable(void **state)
     struct document d;
     struct error err;
     struct buf page = BUF_INIT;
-    struct report_fact facts[] = {{"model.parameters", "268098176.0"},
-                                  {"time", "1795983889.0"},
-                                  {"build", "1.0"},
-                                  {"principles.path", "laws.txt"}};
+    struct report_fact facts[] = {
+        {"model.parameters", "268098176.0"}, {"time", "1795983889.0"},       {"build", "1.0"},
+        {"principles.path", "laws.txt"},     {"general.path", "a text.txt"}, {"over_refusal.path", "xstest.csv"}};
     make(&m);
-    m.run.manifest = (struct report_facts){facts, 4};
+    m.run.manifest = (struct report_facts){facts, 6};
     m.run.begun = 1795983889.25;
     report_run_document(&d, &m.run);
     assert_int_equal(document_check(&d, &err), 0);
@@ -214,6 +213,8 @@ static void facts_are_readable(void **state)
     has(&page, "Peak resident memory, of the start that took most: 5 MiB.");
     has(&page, "Energy was not read: no counter.");
     has(&page, "--principles</span> laws.txt <span");
+    has(&page, "--general</span> &#39;a text.txt&#39; <span");
+    has(&page, "--over-refusal</span> xstest.csv <span");
     has(&page, "(unknown, 268,098,176 parameters)");
     buf_free(&page);
     document_free(&d);

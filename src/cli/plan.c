@@ -86,6 +86,27 @@ static int put_elsewhere(const struct plan *plan, const struct align_options *o,
     return text ? 0 : error_set_nomem(err, 256, "a plan");
 }
 
+/* Evaluations beside the run, of files that are named. */
+static void say_tax(const struct plan_tax *x, const struct align_options *o)
+{
+    if (o->general)
+        printf("general      %.0f tokens of text, by each of %d models: about %.0f s\n", x->text_tokens, x->n_model,
+               x->text_seconds);
+    if (o->over_refusal)
+        printf("over-refusal %d prompts, to each of %d models: about %.0f s\n", x->prompts, x->n_model,
+               x->prompt_seconds);
+}
+
+static void say_tax_json(const struct plan_tax *x, const struct align_options *o)
+{
+    if (o->general)
+        printf(", \"general\": {\"models\": %d, \"tokens\": %.0f, \"seconds\": %.1f}", x->n_model, x->text_tokens,
+               x->text_seconds);
+    if (o->over_refusal)
+        printf(", \"over_refusal\": {\"models\": %d, \"prompts\": %d, \"seconds\": %.1f}", x->n_model, x->prompts,
+               x->prompt_seconds);
+}
+
 static void say_dequantised(const struct plan_model *m, const struct align_options *o)
 {
     if (plan_dequantises(m, o))
@@ -105,6 +126,7 @@ static int plan_method(struct cli_model *p, const struct model_desc *d, const st
         rc = seeds_read_fields(&seeds, align_source(o, o->seeds), 1, err);
     if (!rc)
         rc = plan_align(&plan, &m, o->seeds ? &seeds : NULL, o, err);
+    rc = rc ? rc : plan_tax(&plan, &m, o, err);
     seeds_free(&seeds);
     if (rc || (rc = say_recipe(o, v->json, err)))
         return rc;
@@ -114,6 +136,7 @@ static int plan_method(struct cli_model *p, const struct model_desc *d, const st
                "\"ask_seconds\": %.1f, \"answer_seconds\": %.1f, \"tune_seconds\": %.1f, \"dequantises\": %s",
                d->n_param, plan.loaded, plan.ask, plan.answer, plan.tune, plan.peak, plan.machine, plan.ask_seconds,
                plan.answer_seconds, plan.tune_seconds, plan_dequantises(&m, o) ? "true" : "false");
+        say_tax_json(&plan.tax, o);
         rc = put_elsewhere(&plan, o, err);
         rc = rc ? rc : cli_plan_ranks_json(&plan.ranks, p->tokenizer, err);
         printf("}\n");
@@ -129,6 +152,7 @@ static int plan_method(struct cli_model *p, const struct model_desc *d, const st
     say_dequantised(&m, o);
     printf("time         ask %.0f s, answer %.0f s, tune %.0f s for %d rounds of %d attempts\n", plan.ask_seconds,
            plan.answer_seconds, plan.tune_seconds, o->rounds, o->attempts);
+    say_tax(&plan.tax, o);
     if (m.asked)
         cli_plan_ranks(&plan.ranks, p->tokenizer, &asked);
     say_elsewhere(&plan, o);

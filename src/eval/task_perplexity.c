@@ -91,16 +91,11 @@ static int add_record(void *user, json_t *record, struct error *err)
     return rc;
 }
 
-static int is_plain(const char *path)
-{
-    return path_ends_in(path, ".txt") || path_ends_in(path, ".txt.gz") || path_ends_in(path, ".md");
-}
-
 static int read_texts(struct perplexity *p, const struct eval_options *v, struct error *err)
 {
     struct buf whole = BUF_INIT;
     int rc = eval_require(v->test, "test", "general text: a .txt file, or records with \"text\"", err);
-    if (!rc && is_plain(v->test)) {
+    if (!rc && path_is_text(v->test)) {
         rc = file_read(&whole, v->test, MOST_BYTES, err);
         rc = rc ? rc : add_text(p, buf_text(&whole), whole.len, err);
         buf_free(&whole);

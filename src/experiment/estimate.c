@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "io/checkpoint.h"
 #include "io/file.h"
-#include "io/jsonl.h"
 
 #include <string.h>
 
@@ -76,55 +75,19 @@ static int is_task(const struct job *j, const char *name)
     return j->task && !strcmp(j->task, name);
 }
 
-/* The records' texts, one after the other: all, or those that are answers ("Correct Answers", "best_answer"). */
-static void add_texts(const json_t *record, int answers, struct buf *out)
-{
-    const char *name;
-    const json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)record, name, value) if (!answers || strstr(name, "nswer"))
-    {
-        const json_t *one = json_is_array(value) ? json_array_get(value, 0) : value;
-        for (size_t i = 1; one; one = json_is_array(value) ? json_array_get(value, i++) : NULL)
-            if (json_is_string(one))
-                buf_printf(out, "%s\n", json_string_value(one));
-    }
-}
-
-/* Tokens of all records together, from those of the first of them. */
-static int count_tokens(const struct opened *m, const struct input *in, int answers, double *tokens, struct error *err)
-{
-    enum { SOME = 1 << 16 };
-    struct buf text = BUF_INIT;
-    struct tokens ids = TOKENS_INIT;
-    json_t *rows = NULL;
-    int rc = inputs_is_text(in) ? file_read(&text, in->source, 1u << 30, err) : jsonl_load(&rows, in->source, err);
-    for (size_t i = 0; i < json_array_size(rows); i++)
-        add_texts(json_array_get(rows, i), answers, &text);
-    size_t some = text.len < SOME ? text.len : SOME;
-    while (some && some < text.len && ((unsigned char)text.data[some] & 0xc0) == 0x80)
-        some--;
-    rc = rc || !text.failed ? rc : error_set_nomem(err, text.len, "a plan");
-    rc = rc || !m->tokenizer ? rc : tokenizer_encode(m->tokenizer, buf_text(&text), some, 0, &ids, err);
-    *tokens = some ? (double)ids.n * ((double)text.len / (double)some) : 0;
-    json_decref(rows);
-    tokens_free(&ids);
-    buf_free(&text);
-    return rc;
-}
-
 /* What answers: every question behind its contexts, then an answer as long as the seeds'. */
 static int answering_texts(const struct job *j, const struct opened *m, const struct plan *p, struct plan_texts *w,
                            struct error *err)
 {
-    double pair = p->question_tokens + p->answer_tokens, prompt = pair * j->plan.k + p->question_tokens, choices = 0;
+    double pair = p->question_tokens + p->answer_tokens, prompt = pair * j->plan.k + p->question_tokens;
+    struct plan_file answers = {0};
     int n = 0, rc = inputs_count(j->test, &n, err);
     w->rows = n * j->plan.answer.num_beams;
     w->read = n * prompt;
     w->written = n * j->plan.answer.num_beams * p->answer_tokens;
     if (!rc && is_task(j, "truthfulqa"))
-        rc = count_tokens(m, j->test, 1, &choices, err);
-    if (is_task(j, "qa"))
-        choices = n * p->answer_tokens;
+        rc = plan_file(&answers, m->tokenizer, j->test->source, 1, err);
+    double choices = is_task(j, "qa") ? n * p->answer_tokens : answers.tokens;
     w->read += choices > 0 ? n * prompt + choices : 0;
     w->scored = choices;
     return rc;
@@ -135,10 +98,11 @@ static int eval_seconds(struct job *j, const struct plan_model *model, const str
                         struct error *err)
 {
     struct plan_texts w = {.rows = 160};
+    struct plan_file text;
     int rc = 0;
     if (is_task(j, "perplexity")) {
-        rc = count_tokens(m, j->test, 0, &w.read, err);
-        w.scored = w.read;
+        rc = plan_file(&text, m->tokenizer, j->test->source, 0, err);
+        w.read = w.scored = text.tokens;
     } else if (j->answers_of < 0) {
         rc = answering_texts(j, m, p, &w, err);
     }

@@ -227,19 +227,10 @@ int inputs_seeds(const struct inputs *x, const struct input *in, struct seeds *o
     return seeds_read_fields(out, source_of(x, in->source, 1), 1, err);
 }
 
-int inputs_is_text(const struct input *in)
-{
-    static const char *const ends[] = {".txt", ".txt.gz", ".md"};
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (path_ends_in(in->source, ends[i]))
-            return 1;
-    return 0;
-}
-
 int inputs_count(const struct input *in, int *n, struct error *err)
 {
     json_t *rows = NULL;
-    if (inputs_is_text(in)) {
+    if (path_is_text(in->source)) {
         *n = 1;
         return 0;
     }

@@ -190,7 +190,6 @@ int inputs_get(struct inputs *x, const char *source, enum input_form form, int l
 int inputs_questions(struct inputs *x, const struct spec_files *tests, const struct input **out, struct error *err);
 /* What was given, as it is read. */
 int inputs_seeds(const struct inputs *x, const struct input *in, struct seeds *out, struct error *err);
-int inputs_is_text(const struct input *in); /* it has no records, as perplexity takes it */
 int inputs_count(const struct input *in, int *n, struct error *err);
 /* A model's identity: a digest of its weights and other files. */
 int inputs_model(struct inputs *x, const char *path, const char **digest, struct error *err);

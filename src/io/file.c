@@ -210,6 +210,11 @@ int path_ends_in(const char *path, const char *tail)
     return n > k && !strcmp(path + n - k, tail);
 }
 
+int path_is_text(const char *path)
+{
+    return path_ends_in(path, ".txt") || path_ends_in(path, ".txt.gz") || path_ends_in(path, ".md");
+}
+
 char *path_beside(const char *path, const char *suffix)
 {
     const char *base = path_base(path);

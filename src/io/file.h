@@ -69,6 +69,7 @@ char *path_join(const char *dir, const char *name);
 char *path_beside(const char *path, const char *suffix);
 const char *path_base(const char *path);              /* after the last "/"; points into path */
 int path_ends_in(const char *path, const char *tail); /* and is longer */
+int path_is_text(const char *path);                   /* by its name plain text, without records: .txt, .txt.gz, .md */
 /* Makes the directory if need be and holds it against other processes until the descriptor is closed, or the process
  * ends however it ends; on a network file system by a file .lock, and it is told. ERROR_UNAVAILABLE when another one
  * has it; a file system without locks is taken as it is. */

@@ -84,6 +84,8 @@ int align_was_untested(const char *directory);
 int align_test_was_added(const char *directory); /* and has one now */
 /* Kept questions of such a run near a question of the test set that it is given: ERROR_DATA. */
 int align_check_added(struct align *a, struct error *err);
+/* manifest.c: sets a member of it, unless it is so already; takes value (NULL: ERROR_NOMEM). */
+int align_note_manifest(const struct align *a, const char *name, json_t *value, struct error *err);
 
 /* setup.c */
 enum { ALIGN_HELD_SHARE = 8 }; /* one in so many is held out, where there is no test set and nothing else was asked */
@@ -205,7 +207,8 @@ int arms_list(struct arms *arms, struct run *run, const struct align_options *o,
 int arms_get_results(const struct arms *arms, struct arm *arm, struct run *run, struct arena *arena, struct error *err);
 int align_arms(struct align *a, struct arms *arms, struct error *err);    /* makes the list, tunes the baselines */
 int align_measure(struct align *a, struct arms *arms, struct error *err); /* fills the results */
-/* tax.c: --general and --over-refusal are files; every arm's model on them, into DIR/eval. */
+/* tax.c: --general and --over-refusal are files; every arm's model on them, into DIR/eval; what was measured
+ * on is in the manifest. */
 int align_check_tax(const struct align_options *o, struct error *err);
 int align_tax(struct align *a, const struct arms *arms, struct error *err);
 void arms_free(struct arms *arms);

@@ -33,6 +33,13 @@ struct plan_ranks {
     int pays;     /* the last one that pays */
 };
 
+/* What a file of a plan has. */
+struct plan_file {
+    double tokens; /* from its first 64 KiB; 0 without a tokenizer */
+    int n;         /* records; of plain text 0 */
+};
+/* answers: tokens of its records' answers alone. */
+int plan_file(struct plan_file *out, const struct tokenizer *t, const char *path, int answers, struct error *err);
 struct plan {
     double loaded;                  /* packed weights, rotary table, tokenizer, the process itself */
     double ask, answer, tune, peak; /* of each phase, and of all */
@@ -43,6 +50,10 @@ struct plan {
     struct plan_elsewhere {
         double requests, prompt_tokens, completion_tokens; /* 0: done here */
     } elsewhere[ALIGN_ROLES];
+    struct plan_tax { /* --general and --over-refusal; 0: not given */
+        double text_tokens, text_seconds, prompt_seconds;
+        int prompts, n_model; /* models that are measured, if every round is tuned */
+    } tax;
 };
 /* Rates that were measured, for whoever plans several times with one device; zeroed at the start. */
 struct plan_rates {
@@ -100,6 +111,8 @@ double plan_open_seconds(const struct plan_model *m, double loaded);
 /* Without a tokenizer or seeds (NULL) pairs of 15 + 25 tokens are assumed. */
 int plan_align(struct plan *p, const struct plan_model *m, const struct seeds *seeds, const struct align_options *o,
                struct error *err);
+/* Sets p->tax, after plan_align. */
+int plan_tax(struct plan *p, const struct plan_model *m, const struct align_options *o, struct error *err);
 int plan_fits(const struct plan *p, struct error *err); /* ERROR_FAILED: into the machine's memory it does not */
 /* Says in one line what an alignment will take, and refuses one that does not fit (ERROR_FAILED). */
 int plan_before(const struct align_options *o, struct device *device, struct error *err);

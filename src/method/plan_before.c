@@ -18,6 +18,7 @@ static int plan_of(struct plan *p, const struct align_options *o, struct device 
     rc = rc ? rc : seeds_read_fields(&seeds, align_source(o, o->seeds), 1, err);
     const struct plan_model m = {.desc = &d, .source = source, .tokenizer = tokenizer, .device = device};
     rc = rc ? rc : plan_align(p, &m, &seeds, o, err);
+    rc = rc ? rc : plan_tax(p, &m, o, err);
     if (!rc && plan_dequantises(&m, o))
         log_line(LOG_INFO, "plan: %s", plan_dequantised);
     seeds_free(&seeds);
@@ -49,5 +50,8 @@ int plan_before(const struct align_options *options, struct device *device, stru
                  "of %d attempts)",
                  plan.peak / MIB, plan.machine / MIB, plan.ask_seconds, plan.answer_seconds, plan.tune_seconds,
                  o.rounds, o.attempts);
+    if (!rc && (o.general || o.over_refusal))
+        log_line(LOG_INFO, "plan: about %.0f s more for %d models on what --general and --over-refusal name",
+                 plan.tax.text_seconds + plan.tax.prompt_seconds, plan.tax.n_model);
     return rc ? rc : plan_fits(&plan, err);
 }

@@ -53,8 +53,17 @@ static int evaluate(struct align *a, const struct arm *arm, const char *task, co
     return rc;
 }
 
+/* So that the report can say how to do it again. */
+static int note_file(struct align *a, const char *name, const char *file, struct error *err)
+{
+    char sha256[65];
+    int rc = sha256_file(file, sha256, err);
+    return rc ? rc : align_note_manifest(a, name, json_pack("{s:s, s:s}", "path", file, "sha256", sha256), err);
+}
+
 int align_tax(struct align *a, const struct arms *arms, struct error *err)
 {
+    static const char *const members[] = {"general", "over_refusal"};
     const char *const files[] = {a->o.general, a->o.over_refusal}, *const tasks[] = {"perplexity", "xstest"};
     int rc = 0;
     if (!files[0] && !files[1])
@@ -64,5 +73,7 @@ int align_tax(struct align *a, const struct arms *arms, struct error *err)
         for (int k = 0; k < arms->n && files[i] && !rc; k++)
             if (arms->list[k].contexts == CONTEXTS_NONE) /* examples in the prompt are no other model */
                 rc = evaluate(a, &arms->list[k], tasks[i], files[i], err);
+    for (int i = 0; i < 2 && !rc; i++)
+        rc = files[i] ? note_file(a, members[i], files[i], err) : 0;
     return rc;
 }

@@ -5,8 +5,6 @@
 #include "method/parts.h"
 
 #include "base/mem.h"
-#include "io/file.h"
-#include "io/jsontext.h"
 
 #include <string.h>
 
@@ -82,17 +80,5 @@ json_t *align_overlap_counts(const struct align *a)
 
 int align_overlap_manifest(const struct align *a, struct error *err)
 {
-    char *path = path_join(a->o.output, "manifest.json");
-    json_t *manifest = NULL, *counts = align_overlap_counts(a);
-    int rc = path && counts ? 0 : error_set_nomem(err, 64, "manifest");
-    if (!rc && file_exists(path))
-        rc = jsontext_load(&manifest, path, 1 << 24, err);
-    if (!rc && json_is_object(manifest) && !json_equal(json_object_get(manifest, "test_overlap"), counts)) {
-        json_object_set(manifest, "test_overlap", counts);
-        rc = jsontext_write(path, manifest, err);
-    }
-    json_decref(manifest);
-    json_decref(counts);
-    mem_free(path);
-    return rc;
+    return align_note_manifest(a, "test_overlap", align_overlap_counts(a), err);
 }

@@ -235,10 +235,9 @@ static void facts_table(struct section *s, const char *name, const char *title, 
 
 static void command(struct section *s, const struct report_run *r)
 {
-    static const char *const files[][2] = {{" --model ", "model.path"},
-                                           {" --seeds ", "seeds.path"},
-                                           {" --test ", "test.path"},
-                                           {" --principles ", "principles.path"}};
+    static const char *const files[][2] = {{" --model ", "model.path"},     {" --seeds ", "seeds.path"},
+                                           {" --test ", "test.path"},       {" --principles ", "principles.path"},
+                                           {" --general ", "general.path"}, {" --over-refusal ", "over_refusal.path"}};
     struct buf line = BUF_INIT, config = BUF_INIT;
     buf_printf(&config, "%s/config.resolved.json", r->output);
     buf_puts(&line, "isara align --config ");
