@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# One training by 2, 3, 4 and 7 processes under MPI leaves the bytes of one process: of the weights, of an adapter, of heads, of the log; a signal to one rank stops
+# One training by 1, 2, 3, 4 and 7 processes under MPI leaves the bytes of one process: of the weights, of an adapter, of heads, of the log; a signal to one rank stops
 # all; a rank that reads other data ends all of them with one line. What is killed and goes on is test_dist_faults.sh's.
 set -u
 . tests/ranks.sh
@@ -20,7 +20,7 @@ sed 's/.*"question":\("[^"]*"\).*"answer":\("[^"]*"\).*/{"prompt":\1,"chosen":\2
 for kind in full lora random micros tiny classify reward; do
   more="--max-steps 2 --dtype f32"
   case $kind in
-    full) counts="2 4" ;;
+    full) counts="1 2 4" ;;
     lora) more="$more --lora-r 4" counts=3 ;;
     random) more="--dtype bf16 --max-steps 2 --bf16-moments --bf16-random" counts=4 ;;
     micros) more="--dtype bf16 --max-steps 2 --per-device-train-batch-size 1 --gradient-accumulation-steps 8" counts=3 ;;
@@ -66,7 +66,12 @@ rc=$?
 ranks 3 train $common --gradient-leaves 2 --output "$tmp/bad" >"$tmp/log" 2>&1
 grep -q "gradient-leaves 4" "$tmp/log" || say "3 ranks, 2 leaves: $(cat "$tmp/log")"
 ranks 2 serve --model $model >"$tmp/log" 2>&1 && say "serve runs twice under mpirun"
-SLURM_NTASKS=4 "$program" --version >"$tmp/log" 2>&1 && say "SLURM_NTASKS=4 and one process of MPI: not refused"
-grep -q "SLURM_NTASKS is 4" "$tmp/log" || say "SLURM_NTASKS=4: $(cat "$tmp/log")"
-OMPI_COMM_WORLD_SIZE=2 "$ISARA" --version >"$tmp/log" 2>&1 && say "a program without MPI started twice: not refused"
+# Copies that know nothing of each other: of srun, of another MPI's mpirun, of a program without MPI.
+copies() { # NAME PROGRAM
+  env $1=4 "$2" --version >"$tmp/log" 2>&1 && say "$2, $1=4 and one process of MPI: not refused"
+  grep -q "$1 is 4" "$tmp/log" || say "$2, $1=4: $(cat "$tmp/log")"
+}
+copies SLURM_NTASKS "$program"
+copies OMPI_COMM_WORLD_SIZE "$ISARA"
+for mpi in $(mpis); do copies $([ $mpi = openmpi ] && echo PMI_SIZE || echo OMPI_COMM_WORLD_SIZE) "$(program $mpi)"; done
 exit $fails

@@ -6,6 +6,7 @@
 #include "base/interrupt.h"
 #include "base/mem.h"
 #include "base/threads.h"
+#include "dist/dist_copies.h"
 #include "dist/dist_watch.h"
 
 #include <mpi.h>
@@ -140,7 +141,7 @@ static int watch_all(struct error *err)
 
 int dist_start(int *argc, char ***argv, struct error *err)
 {
-    const char *tasks = getenv("SLURM_NTASKS");
+    const char *copies = dist_copies();
     watch_prepare(world.speak, NULL);
     /* With one TCP connection between two ranks, Open MPI's leave to send stands behind what goes the other way, and
      * both ways take turns. */
@@ -159,12 +160,12 @@ int dist_start(int *argc, char ***argv, struct error *err)
     world.hosts = mem_calloc((size_t)world.size, sizeof *world.hosts);
     if (!world.requests || !world.statuses || !world.codes || !world.hosts)
         return error_set_nomem(err, 64, "what ranks exchange");
-    if (world.size == 1 && tasks && atol(tasks) > 1)
+    if (world.size == 1 && copies)
         return error_set(err, ERROR_CONFIG,
-                         "SLURM_NTASKS is %s, but MPI (%s) knows of one process: each copy would do the whole work; "
-                         "start them with mpirun inside of sbatch, or with an srun --mpi that this MPI understands "
-                         "(srun --mpi=list), or one alone (unset SLURM_NTASKS)",
-                         tasks, world.kind);
+                         "%s is %s, but MPI (%s) knows of one process: each copy would do the whole work; start them "
+                         "with the mpirun of this MPI, inside of sbatch too, or with an srun --mpi that it "
+                         "understands (srun --mpi=list), or one alone (unset %s)",
+                         copies, getenv(copies), world.kind, copies);
     if (world.size == 1)
         return 0;
     watch_start(1);

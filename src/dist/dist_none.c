@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One process. */
 #include "dist/dist.h"
+#include "dist/dist_copies.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static int several(const char *name)
-{
-    const char *text = getenv(name);
-    return text && atol(text) > 1;
-}
 
 void dist_speak_by(void (*speak)(const char *line))
 {
@@ -18,16 +13,14 @@ void dist_speak_by(void (*speak)(const char *line))
 
 int dist_start(int *argc, char ***argv, struct error *err)
 {
-    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"};
+    const char *copies = dist_copies();
     (void)argc;
     (void)argv;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (several(names[i]))
-            return error_set(err, ERROR_CONFIG,
-                             "%s is %s, but this isara was built without MPI and each copy would do the whole work: "
-                             "build it with make MPI=1, or start one (unset %s)",
-                             names[i], getenv(names[i]), names[i]);
-    return 0;
+    return copies ? error_set(err, ERROR_CONFIG,
+                              "%s is %s, but this isara was built without MPI and each copy would do the whole work: "
+                              "build it with make MPI=1, or start one (unset %s)",
+                              copies, getenv(copies), copies)
+                  : 0;
 }
 
 int dist_neighbours(void)
