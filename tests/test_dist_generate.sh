@@ -48,9 +48,10 @@ fi
 end() { # SIGNAL: to rank 1, once five more records are written
   until_lines $(($(lines "$tmp/disk/long.partial") + 5)) "$tmp/disk/long.partial" $pid
   kill -$1 "$(rank_pid 1 "--output $tmp/disk/long")"; }
-ranks 3 $long >"$tmp/log" 2>&1 & pid=$!
+slow=$PWD/$BUILD/tests/preload/slow_write.so # each record takes a while, so that all is caught before its end
+LD_PRELOAD="$slow" ranks 3 $long >"$tmp/log" 2>&1 & pid=$!
 end KILL; wait $pid 2>/dev/null
-ranks 2 $long >"$tmp/log" 2>&1 & pid=$!
+LD_PRELOAD="$slow" ranks 2 $long >"$tmp/log" 2>&1 & pid=$!
 end TERM; wait $pid; rc=$?
 [ $rc = 75 ] || say "SIGTERM to one of two ranks: exit code $rc, $(cat "$tmp/log")"
 $ISARA $long --threads 1 >"$tmp/log" 2>&1
