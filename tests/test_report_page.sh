@@ -18,7 +18,7 @@ random_seeds: [0, 1]
 rounds: 2
 attempts: 12
 eval-max-new-tokens: 16
-arms: [pretrained, icl-knn, {name: sft, kind: sft-seeds}, isara, {name: distill, recipe: distill}]
+arms: [pretrained, icl-knn, {name: sft, kind: sft-seeds}, {name: an_arm_with_a_name_that_no_line_breaks_an_arm_with_a_name_that_no_line_breaks_an_arm_with_a_name_that_no_line_breaks_, kind: sft-seeds, train-learning-rate: 1e-4}, isara, {name: distill, recipe: distill}]
 control: [sft, pretrained]
 metrics: [qa]
 END
