@@ -134,32 +134,34 @@ struct table {
     int n_tested;
 };
 
-static const double *by_question(struct gathering *g, const struct place *p, int variant, int *n)
+/* Leaves *out empty where questions have no value. */
+static int by_question(struct gathering *g, const struct place *p, int variant, struct questions *out)
 {
     const struct experiment *x = g->x;
     double *sum = NULL;
-    int *count = NULL;
+    int *count = NULL, n = 0;
     for (int r = 0; r < x->spec.n_random_seed; r++) {
         const struct measured_column *c = value_of(g, p, variant, r);
         const struct measured *m = &g->jobs[cell_of(x, variant, p->model, r)->evals[p->measure]];
-        if (!c || !c->rows)
-            return NULL;
+        if (!c || !c->rows || (sum && m->n_row != n))
+            return 0;
         if (!sum) {
-            *n = m->n_row;
-            sum = room(g, (size_t)*n * sizeof *sum);
-            count = room(g, (size_t)*n * sizeof *count);
+            n = m->n_row;
+            sum = room(g, (size_t)n * sizeof *sum);
+            count = room(g, (size_t)n * sizeof *count);
         }
-        if (!sum || !count || m->n_row != *n)
-            return NULL;
-        for (int i = 0; i < *n; i++)
+        if (!sum || !count)
+            return ERROR_NOMEM;
+        for (int i = 0; i < n; i++)
             if (!isnan(c->rows[i])) {
                 sum[i] += c->rows[i];
                 count[i]++;
             }
     }
-    for (int i = 0; sum && i < *n; i++)
+    for (int i = 0; i < n; i++)
         sum[i] = count[i] ? sum[i] / count[i] : NAN;
-    return sum;
+    *out = (struct questions){sum, n};
+    return 0;
 }
 
 static int test_questions(struct table *t, const struct tested *of, struct error *err)
@@ -256,8 +258,8 @@ static int compare_table(struct gathering *g, const struct place *p, struct tabl
     t->tested = room(g, most * sizeof *t->tested);
     if (!t->questions || !t->tested)
         return ERROR_NOMEM;
-    for (int v = 0; v < t->n; v++)
-        t->questions[v].values = by_question(g, p, v, &t->questions[v].n);
+    for (int v = 0; v < t->n && !rc; v++)
+        rc = by_question(g, p, v, &t->questions[v]);
     for (int v = 0; v < t->n && !rc; v++)
         rc = compare_arm(g, t, v);
     return rc ? rc : correct_table(g, t);
